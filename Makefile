@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Builds, tests and installs volmig: one file, no recursion, works without configure.
+#
+# Knobs, on the command line or in config.mak (which ./configure writes):
+#
+#	V=1			show the commands
+#	SAN=1			address and undefined-behaviour sanitizers
+#	INJECT=1		fault hooks for the tests (core/support/inject.h)
+#	WERROR=1		a warning is an error
+#	CC=clang		the compiler; CFLAGS, CPPFLAGS, LDFLAGS as ever
+#	DESTDIR= prefix=	where `make install' puts things (prefix: /usr/local)
+#	T="FILE..."		check-*: run only these test scripts or programs
+#	JOBS=N			check-*: so many tests at a time
+#	PROVE_FLAGS=-v		check-*: more options for prove
+#	FUZZ_SECONDS=N		fuzz: how long for each target
+#	BENCH_RUNS= BENCH_DIR=	bench: see tests/bench
+#
+# Targets: `make help' lists them.
+#
+# Every compiler and every combination of SAN and INJECT has an object
+# directory of its own, build/CC/VARIANT, so that `make check' builds what it
+# needs of each in one go and nothing is ever mixed.  ./volmig is a link to the
+# variant that was asked for last.
+
+VERSION = 0.1.0
+
+CC = cc
+AR = ar
+CFLAGS = -O2 -g
+prefix = /usr/local
+exec_prefix = $(prefix)
+bindir = $(exec_prefix)/bin
+datarootdir = $(prefix)/share
+datadir = $(datarootdir)
+mandir = $(datarootdir)/man
+INSTALL = install
+
+# What configure finds out; this is right wherever the libraries are in the default places.
+LIB_CFLAGS =
+LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid
+
+-include config.mak
+
+JOBS = 1
+FUZZ_SECONDS = 60
+
+# -Wconversion includes -Wsign-conversion in C, and it stays: off_t and ssize_t
+# are signed, sizes are uint64_t, and a silent change between the two is just
+# what must not happen to an offset on somebody's disk.
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
+BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Icore \
+	-DVOLMIG_VERSION='"$(VERSION)"' $(WARNINGS) $(LIB_CFLAGS)
+# glibc warns about _FORTIFY_SOURCE without optimization.
+HARDEN = -fstack-protector-strong \
+	$(if $(filter -O -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+FLAGS_plain = $(HARDEN)
+FLAGS_inject = $(HARDEN) -DVOLMIG_INJECT
+FLAGS_san = $(SANITIZE)
+FLAGS_san-inject = $(SANITIZE) -DVOLMIG_INJECT
+# Fuzzers are clang's, whatever else is compiled with.
+FLAGS_fuzz = $(SANITIZE) -DVOLMIG_INJECT -fsanitize=fuzzer-no-link
+VARIANTS = plain inject san san-inject fuzz
+variant := $(if $(SAN),$(if $(INJECT),san-inject,san),$(if $(INJECT),inject,plain))
+
+CC_plain = $(CC)
+CC_inject = $(CC)
+CC_san = $(CC)
+CC_san-inject = $(CC)
+CC_fuzz = clang
+
+empty :=
+space := $(empty) $(empty)
+B := build/$(subst /,_,$(subst $(space),_,$(strip $(CC))))
+
+core_sources := $(sort $(wildcard core/*.c core/*/*.c))
+cmd_sources := $(sort $(wildcard cmd/*.c))
+unit_sources := $(sort $(wildcard tests/unit/test_*.c))
+# What else lies in tests/unit helps all of the tests there.
+unit_helpers := $(filter-out $(unit_sources),$(sort $(wildcard tests/unit/*.c)))
+fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+fuzz_helpers := $(filter-out $(fuzz_sources),$(sort $(wildcard tests/fuzz/*.c)))
+units := $(notdir $(unit_sources:.c=))
+fuzzers := $(notdir $(fuzz_sources:.c=))
+man_pages := $(sort $(wildcard man/*.8))
+
+ifneq ($(V),1)
+Q = @
+say = @printf '  %-7s %s\n' '$1' '$2'
+endif
+
+all: volmig
+
+# A hard link, so that ./volmig is a file in its own right; looked at each time
+# because SAN=1 after a plain build must change it although both are up to date.
+volmig: $(B)/$(variant)/volmig FORCE
+	$(Q)[ $@ -ef $< ] || ln -f $< $@ 2>/dev/null || cp $< $@
+
+# All rules of one variant: $1 is its name.
+define variant_rules
+$1_flags = $$(BASE_CFLAGS) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$1)
+
+# Holds what was compiled with; changes, and so rebuilds, only when that does.
+$$(B)/$1/flags: FORCE
+	@mkdir -p $$(@D)
+	@now='$$(subst ','\'',$$(CC_$1) $$($1_flags) $$(LDFLAGS) $$(LIBS))'; \
+	printf '%s\n' "$$$$now" | cmp -s - $$@ || printf '%s\n' "$$$$now" >$$@
+
+$$(B)/$1/%.o: %.c $$(B)/$1/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC_$1) $$($1_flags) -MMD -MP -c -o $$@ $$<
+
+$$(B)/$1/libvolmig.a: $$(core_sources:%.c=$$(B)/$1/%.o)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+
+$$(B)/$1/volmig: $$(cmd_sources:%.c=$$(B)/$1/%.o) $$(B)/$1/libvolmig.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC_$1) $$($1_flags) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+
+$$(units:%=$$(B)/$1/%): $$(B)/$1/%: $$(B)/$1/tests/unit/%.o \
+		$$(unit_helpers:%.c=$$(B)/$1/%.o) $$(B)/$1/libvolmig.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC_$1) $$($1_flags) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS)
+
+# libFuzzer brings its own main(); everywhere else corpus.c has one.
+$$(fuzzers:%=$$(B)/$1/%): $$(B)/$1/%: $$(B)/$1/tests/fuzz/%.o \
+		$$(patsubst %.c,$$(B)/$1/%.o,$$(filter-out \
+			$$(if $$(filter fuzz,$1),tests/fuzz/corpus.c),$$(fuzz_helpers))) \
+		$$(B)/$1/libvolmig.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC_$1) $$($1_flags) $$(if $$(filter fuzz,$1),-fsanitize=fuzzer) \
+		$$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant_rules,$v)))
+
+# The objects are worth keeping although they are made by a chain of rules.
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# Everything that there is to be built.
+programs: volmig $(foreach v,plain inject san san-inject,$(B)/$v/volmig) \
+	$(foreach v,inject san-inject,$(units:%=$(B)/$v/%) $(fuzzers:%=$(B)/$v/%))
+
+# Tests.
+#
+# A sanitizer's report ends a program with a status of its own, so that no
+# script can take it for a refusal.
+export ASAN_OPTIONS = exitcode=99:detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS = exitcode=99:print_stacktrace=1
+export CMOCKA_MESSAGE_OUTPUT = TAP
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full \
+	--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
+
+CHECKS_QUICK = unit cli
+CHECKS = unit unit-san unit-valgrind cli cli-san block fuzz
+
+# $1 is what to put in front of each test, $2 the tests.
+prove = $(if $(strip $2),prove -j $(JOBS) $(PROVE_FLAGS) --exec '$1' $2,echo 'none')
+only = $(if $(T),$(foreach t,$1,$(if $(filter $(notdir $(basename $(T))),$(notdir $(basename $t))),$t)),$1)
+
+# What scripts find in their environment: the source directory, the program,
+# and the one with the fault hooks.
+script_env = TOP=$(CURDIR) VOLMIG=$(CURDIR)/$(B)/$1/volmig \
+	VOLMIG_INJECT_BIN=$(CURDIR)/$(B)/$2/volmig
+
+cli_scripts := $(sort $(wildcard tests/cli/*.sh))
+block_scripts := $(sort $(wildcard tests/block/*.sh))
+
+check:
+	@echo '== packages that building and testing need'
+	@tests/install-packages build check
+	+@$(MAKE) --no-print-directory check-all RUN='$(CHECKS)'
+
+check-quick:
+	+@$(MAKE) --no-print-directory check-all RUN='$(CHECKS_QUICK)'
+
+# Builds with all processors, then runs group after group, and all of them even
+# if one fails.
+check-all:
+	+@echo '== building what these need: $(RUN)'; \
+	$(MAKE) --no-print-directory -j$$(nproc) $(RUN:%=programs-%) || exit 1; \
+	failed=; \
+	for group in $(RUN); do \
+		$(MAKE) --no-print-directory -j1 check-$$group || failed="$$failed $$group"; \
+	done; \
+	echo; \
+	if [ -n "$$failed" ]; then echo "check: FAILED:$$failed"; exit 1; fi; \
+	echo 'check: all passed: $(RUN)'
+
+programs-unit programs-unit-valgrind: $(call only,$(units:%=$(B)/inject/%))
+programs-unit-san: $(call only,$(units:%=$(B)/san-inject/%))
+programs-cli programs-block: $(B)/plain/volmig $(B)/inject/volmig
+programs-cli-san: $(B)/san/volmig $(B)/san-inject/volmig
+programs-fuzz: $(call only,$(fuzzers:%=$(B)/san-inject/%))
+
+check-unit: programs-unit
+	@echo; echo '== units'
+	$(Q)$(call prove,env,$(call only,$(units:%=$(B)/inject/%)))
+
+check-unit-san: programs-unit-san
+	@echo; echo '== units, with address and undefined-behaviour sanitizers'
+	$(Q)$(call prove,env,$(call only,$(units:%=$(B)/san-inject/%)))
+
+check-unit-valgrind: programs-unit-valgrind
+	@echo; echo '== units, under valgrind'
+	$(Q)$(call prove,$(VALGRIND),$(call only,$(units:%=$(B)/inject/%)))
+
+check-cli: programs-cli
+	@echo; echo '== command line'
+	$(Q)$(call script_env,plain,inject) $(call prove,env,$(call only,$(cli_scripts)))
+
+check-cli-san: programs-cli-san
+	@echo; echo '== command line, with address and undefined-behaviour sanitizers'
+	$(Q)$(call script_env,san,san-inject) $(call prove,env,$(call only,$(cli_scripts)))
+
+check-block: programs-block
+	@echo; echo '== block devices, in User-Mode Linux'
+	$(Q)$(call script_env,plain,inject) $(call prove,env,$(call only,$(block_scripts)))
+
+check-fuzz: programs-fuzz
+	@echo; echo '== fuzz targets over their corpus, with sanitizers'
+	$(Q)$(call prove,env,$(call only,$(fuzzers:%=$(B)/san-inject/%)))
+
+# With libFuzzer: new finds go to build/fuzz, the corpus itself is not touched.
+fuzz:
+	@tests/install-packages build check
+	+@if echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+		$(CC_fuzz) -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null; then \
+		$(MAKE) --no-print-directory fuzz-run; \
+	else \
+		echo 'no libFuzzer here: running the corpus only'; \
+		$(MAKE) --no-print-directory check-fuzz; \
+	fi
+
+fuzz-run: $(fuzzers:%=run-%)
+
+$(fuzzers:%=run-%): run-%: $(B)/fuzz/%
+	@echo "== $*: $(FUZZ_SECONDS) seconds"
+	@mkdir -p build/fuzz/$*
+	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/ \
+		build/fuzz/$* tests/fuzz/corpus-$(*:fuzz_%=%)
+
+bench:
+	@tests/install-packages build bench
+	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
+	@VOLMIG=$(CURDIR)/$(B)/plain/volmig BENCH_DIR='$(or $(BENCH_DIR),$(CURDIR)/build/bench)' \
+		BENCH_RUNS='$(BENCH_RUNS)' tests/bench
+
+demo:
+	@tests/install-packages build demo
+	@echo '# Building volmig (make)'
+	+@$(MAKE) --no-print-directory -j$$(nproc) volmig
+	@tests/demo
+
+# Only tools that are there are run, and the others are named; .ci/run installs them all.
+shell_scripts = $(shell grep -lIE '^\#! *(/usr)?/bin/(env )?(ba)?sh' .ci/* tests/* tests/*/* \
+	2>/dev/null) $(wildcard bash-completion/*)
+
+lint:
+	@status=0; \
+	run() { \
+		if command -v "$$1" >/dev/null; then \
+			echo "  LINT    $$*" | cut -c -78; "$$@" || status=1; \
+		else \
+			echo "lint: $$1 is not installed (tests/install-packages lint)"; \
+		fi; \
+	}; \
+	silent() { out=$$("$$@" 2>&1) && [ -z "$$out" ] || { printf '%s\n' "$$out"; return 1; }; }; \
+	run shellcheck -x -P tests $(shell_scripts); \
+	for page in $(man_pages); do \
+		run mandoc -T lint -W warning $$page; \
+		echo "  LINT    groff $$page"; \
+		silent groff -ww -mandoc -Tutf8 -z $$page || status=1; \
+	done; \
+	run cppcheck -q --error-exitcode=1 --std=c11 --language=c --inline-suppr \
+		--enable=warning,portability,performance \
+		-j $$(nproc) -Icore -DVOLMIG_VERSION='""' -D_GNU_SOURCE -UVOLMIG_INJECT \
+		$(cmd_sources) $(core_sources); \
+	exit $$status
+
+install: volmig
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man8 \
+		$(DESTDIR)$(datadir)/bash-completion/completions
+	$(INSTALL) -m 755 volmig $(DESTDIR)$(bindir)/volmig
+	$(if $(man_pages),$(INSTALL) -m 644 $(man_pages) $(DESTDIR)$(mandir)/man8)
+	$(INSTALL) -m 644 bash-completion/volmig \
+		$(DESTDIR)$(datadir)/bash-completion/completions/volmig
+
+# Removes what install put there, and leaves the directories: they may be anybody's.
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/volmig $(man_pages:man/%=$(DESTDIR)$(mandir)/man8/%) \
+		$(DESTDIR)$(datadir)/bash-completion/completions/volmig
+
+# The same tree gives the same bytes: sorted, one owner, one time.  Also works in
+# an unpacked tarball, which is no git checkout.
+dist_name = volmig-$(VERSION)
+dist: configure
+	@set -e; \
+	if [ -e .git ]; then \
+		epoch=$$(git log -1 --format=%ct); \
+		git ls-files; \
+	else \
+		epoch=$$(stat -c %Y Makefile); \
+		find * .[!.]* -name build -prune -o -name autom4te.cache -prune -o -type f \
+			! -name config.mak ! -name config.log ! -name config.status \
+			! -path configure ! -path volmig ! -name 'volmig-*.tar.gz' -print; \
+	fi | { cat; echo configure; } | LC_ALL=C sort >$(dist_name).list; \
+	tar -c --no-recursion -T $(dist_name).list --transform 'flags=r;s,^,$(dist_name)/,' \
+		--mtime=@$${SOURCE_DATE_EPOCH:-$$epoch} --mode=u=rwX,go=rX \
+		--owner=0 --group=0 --numeric-owner --format=ustar | \
+		gzip -9n >$(dist_name).tar.gz; \
+	rm $(dist_name).list; \
+	echo '$(dist_name).tar.gz'
+
+configure: configure.ac
+	autoconf -o $@ $<
+	rm -rf autom4te.cache
+
+clean:
+	rm -rf build volmig
+
+# A tarball came with its configure; a git checkout can make it again.
+distclean: clean
+	rm -rf config.mak config.log config.status autom4te.cache volmig-*.tar.gz
+	@[ ! -e .git ] || rm -f configure
+
+help:
+	@echo 'Targets:'
+	@echo '  all           ./volmig (the default)'
+	@echo '  demo          install what is missing, build, and watch a migration'
+	@echo '  check         install what is missing, and run every test'
+	@echo '  check-quick   install nothing; only the groups: $(CHECKS_QUICK)'
+	@echo '  check-GROUP   one of: $(CHECKS)'
+	@echo '  fuzz          libFuzzer on the parsers of specs and journals, for a while'
+	@echo '  bench         volmig beside dd, qemu-img, nbdcopy and cp'
+	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
+	@echo '  install uninstall dist clean distclean'
+	@echo
+	@echo 'Knobs:'
+	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
+
+.PHONY: all programs check check-quick check-all fuzz fuzz-run bench demo lint install uninstall \
+	dist clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
+	$(fuzzers:%=run-%)
+FORCE:

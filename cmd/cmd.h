@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The subcommands and what they share. */
+#ifndef CMD_H
+#define CMD_H
+
+#include <stdbool.h>
+
+/* An interface: scripts branch on them.  See INTERFACE in volmig(8), EXIT STATUS. */
+enum exit_status {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,	/* the system is as it was, or was rolled back */
+	EXIT_USAGE = 2,
+	EXIT_REFUSED = 3,	/* nothing was touched */
+	EXIT_STOPPED = 4,	/* resumable */
+	EXIT_UNSURE = 5,
+};
+
+/* What stood in front of the command. */
+struct globals {
+	const char *state_dir;	/* NULL: the default */
+	bool verbose;
+};
+
+enum cmd_flags {
+	CMD_VOLUME_ARGS = 1,	/* its arguments are volumes: completion offers files and devices */
+	CMD_JOB_ARGS = 2,	/* its arguments are jobs */
+};
+
+struct cmd {
+	const char *name;
+	/* argv[0] is the command's name; returns an exit status. */
+	int (*run)(const struct cmd *cmd, const struct globals *globals,
+		   int argc, const char **argv);
+	const char *arguments;
+	const char *summary;
+	unsigned flags;
+};
+
+int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_detach(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_status(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_resume(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Options that several commands share, and the frame every command is run in. */
+#include "options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+#include "support/interrupt.h"
+#include "support/json.h"
+#include "support/log.h"
+#include "support/progress.h"
+#include "support/text.h"
+#include "sys/uuid.h"
+
+/* ---- tables ---- */
+
+void output_table(struct output_options *out, struct poptOption table[static OUTPUT_TABLE_SIZE])
+{
+	const struct poptOption options[OUTPUT_TABLE_SIZE] = {
+		{ "json", '\0', POPT_ARG_NONE, &out->json, 0,
+		  "print one JSON object, and nothing else, on standard output", NULL },
+		{ "progress", '\0', POPT_ARG_STRING, &out->progress, 0,
+		  "auto (a line on a terminal), tty, json (one object a line) or none", "MODE" },
+		{ "progress-fd", '\0', POPT_ARG_INT, &out->progress_fd, 0,
+		  "where progress is written (default: 2, standard error)", "N" },
+		{ "quiet", 'q', POPT_ARG_NONE, &out->quiet, 0, "print errors only", NULL },
+		POPT_TABLEEND
+	};
+
+	memcpy(table, options, sizeof(options));
+	out->progress_fd = 2;
+}
+
+void run_table(struct run_options *run, struct poptOption table[static RUN_TABLE_SIZE])
+{
+	const struct poptOption options[RUN_TABLE_SIZE] = {
+		{ "dry-run", 'n', POPT_ARG_NONE, &run->dry_run, 0,
+		  "print the plan and its reasons, change nothing", NULL },
+		{ "job-id", '\0', POPT_ARG_STRING, &run->job_id, 0,
+		  "name the job; one of that id that is done is not done again", "UUID" },
+		{ "bwlimit", '\0', POPT_ARG_STRING, &run->bwlimit, 0,
+		  "bytes per second, K M G in powers of 1024", "RATE" },
+		{ "verify", '\0', POPT_ARG_STRING, &run->verify, 0,
+		  "full (default): read the destination back from the medium and compare; or none", "MODE" },
+		{ "stall-timeout", '\0', POPT_ARG_STRING, &run->stall_timeout, 0,
+		  "stop, resumable, when nothing moves for so long (default: 10m)", "TIME" },
+		{ "wait-lock", '\0', POPT_ARG_STRING, &run->wait_lock, 0,
+		  "wait so long for a volume that another job holds (default: 0)", "TIME" },
+		POPT_TABLEEND
+	};
+
+	memcpy(table, options, sizeof(options));
+}
+
+void run_options_free(struct run_options *run)
+{
+	free(run->job_id);
+	free(run->bwlimit);
+	free(run->verify);
+	free(run->stall_timeout);
+	free(run->wait_lock);
+}
+
+void options_list(const struct poptOption *table)
+{
+	for (; table->longName || table->shortName || table->arg; table++) {
+		if ((table->argInfo & POPT_ARG_MASK) == POPT_ARG_INCLUDE_TABLE) {
+			if (table->arg != (void *)poptHelpOptions)
+				options_list(table->arg);
+			continue;
+		}
+		if (table->argInfo & POPT_ARGFLAG_DOC_HIDDEN)
+			continue;
+		if (table->shortName)
+			printf("-%c\t%s\n", table->shortName, table->argDescrip ? table->argDescrip : "");
+		if (table->longName)
+			printf("--%s\t%s\n", table->longName, table->argDescrip ? table->argDescrip : "");
+	}
+}
+
+/* ---- the frame ---- */
+
+int frame_usage(struct frame *frame, const char *object, const char *cause)
+{
+	err_set(&frame->err, ERR_USAGE, object, "%s", cause);
+	return err_next(&frame->err, "see volmig %s --help", frame->cmd->name);
+}
+
+static int take_arguments(struct frame *frame, int min, int max)
+{
+	const char *argument;
+
+	while ((argument = poptGetArg(frame->popt))) {
+		if (frame->argument_count == max)
+			return frame_usage(frame, argument, "one argument too many");
+		frame->arguments[frame->argument_count++] = argument;
+	}
+	if (frame->argument_count < min) {
+		char *cause = text_format("missing argument: volmig %s needs %s",
+					  frame->cmd->name, frame->cmd->arguments);
+
+		frame_usage(frame, NULL, cause);
+		free(cause);
+		return -1;
+	}
+	return 0;
+}
+
+int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals *globals,
+		int argc, const char **argv, const struct poptOption *table,
+		int min_arguments, int max_arguments)
+{
+	char prefix[64];
+	int code;
+
+	frame->cmd = cmd;
+	frame->globals = globals;
+	frame->perform.state_dir = globals->state_dir;
+	snprintf(prefix, sizeof(prefix), "volmig: %s: ", cmd->name);
+	log_setup(globals->verbose ? LOG_VERBOSE : LOG_NORMAL, prefix);
+
+	if (argc == 2 && !strcmp(argv[1], "--list-options")) {
+		options_list(table);
+		return 1;
+	}
+	frame->popt = poptGetContext("volmig", argc, argv, table, 0);
+	poptSetOtherOptionHelp(frame->popt, cmd->arguments);
+	code = poptGetNextOpt(frame->popt);
+	if (code < -1) {
+		const char *option = poptBadOption(frame->popt, POPT_BADOPTION_NOALIAS);
+
+		return frame_usage(frame, option, poptStrerror(code));
+	}
+	if (frame->out.quiet)
+		log_set_level(LOG_QUIET);
+	return take_arguments(frame, min_arguments, max_arguments);
+}
+
+static int parse_time(struct frame *frame, const char *option, const char *text, uint64_t *ret_ms)
+{
+	int error = text ? text_parse_time(text, ret_ms) : 0;
+	char *object;
+
+	if (!error)
+		return 0;
+	object = text_format("--%s=%s", option, text);
+	frame_usage(frame, object, error == -ERANGE ? "the time is too long" :
+		    "is no time: give a number with ms, s, m, h or d");
+	free(object);
+	return -1;
+}
+
+static int parse_rate(struct frame *frame, const char *text, uint64_t *ret_rate)
+{
+	int error = text_parse_size(text, ret_rate);
+	char *object;
+
+	if (!error && *ret_rate)
+		return 0;
+	object = text_format("--bwlimit=%s", text);
+	frame_usage(frame, object, error == -ERANGE ? "the rate is too large" : !error ?
+		    "the rate must not be zero; leave the option out for no limit" :
+		    "is no rate: give bytes per second, with K, M or G");
+	free(object);
+	return -1;
+}
+
+int frame_run_options(struct frame *frame, const struct run_options *run, struct request *request)
+{
+	static char id[UUID_TEXT_SIZE];
+
+	frame->perform.dry_run = run->dry_run;
+	if (run->job_id) {
+		if (!uuid_canonical(run->job_id, id))
+			return frame_usage(frame, run->job_id, "is no UUID");
+		frame->perform.job_id = id;
+	}
+	if (run->verify && !strcmp(run->verify, "none"))
+		request->verify = VERIFY_NONE;
+	else if (run->verify && strcmp(run->verify, "full"))
+		return frame_usage(frame, run->verify, "is no way to verify: full or none");
+	if (run->bwlimit && parse_rate(frame, run->bwlimit, &request->bytes_per_second) < 0)
+		return -1;
+	if (parse_time(frame, "stall-timeout", run->stall_timeout, &request->stall_ms) < 0 ||
+	    parse_time(frame, "wait-lock", run->wait_lock, &frame->perform.wait_ms) < 0)
+		return -1;
+	return 0;
+}
+
+static void print_plan(const json_t *plan)
+{
+	report_print(plan, stdout);
+	fputc('\n', stdout);
+	fflush(stdout);
+}
+
+int frame_start(struct frame *frame)
+{
+	static const struct {
+		const char *name;
+		enum progress_mode mode;
+	} modes[] = {
+		{ "auto", PROGRESS_AUTO }, { "tty", PROGRESS_TTY },
+		{ "json", PROGRESS_JSON }, { "none", PROGRESS_NONE },
+	};
+	enum progress_mode mode = PROGRESS_AUTO;
+	const char *name = frame->out.progress ? frame->out.progress : "auto";
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(modes[i].name, name)) {
+			mode = modes[i].mode;
+			known = true;
+		}
+	if (!known)
+		return frame_usage(frame, name, "is no way to show progress: auto, tty, json or none");
+	if (frame->out.progress_fd < 0 || fcntl(frame->out.progress_fd, F_GETFD) < 0)
+		return frame_usage(frame, "--progress-fd", "is not an open descriptor");
+	if (frame->out.quiet && mode == PROGRESS_AUTO)
+		mode = PROGRESS_NONE;
+	interrupt_catch();
+	frame->progress = progress_open(mode, frame->out.progress_fd);
+	frame->perform.progress = frame->progress;
+	if (!frame->out.json && !frame->out.quiet && !frame->perform.dry_run)
+		frame->perform.announce = print_plan;
+	return 0;
+}
+
+static enum exit_status exit_status_of(const struct err *err)
+{
+	switch (err->class) {
+	case ERR_NONE:
+		return EXIT_DONE;
+	case ERR_FAILED:
+		return EXIT_FAILED;
+	case ERR_USAGE:
+		return EXIT_USAGE;
+	case ERR_REFUSED:
+		return EXIT_REFUSED;
+	case ERR_STOPPED:
+		return EXIT_STOPPED;
+	case ERR_UNSURE:
+		return EXIT_UNSURE;
+	}
+	return EXIT_UNSURE;
+}
+
+/*
+ * Program, command, object, cause, what became of the source, what to do next:
+ * one line.  A refusal and a usage error touched nothing, by their meaning.
+ */
+static void print_error(const struct err *err, const json_t *report)
+{
+	const char *source = json_get_string(json_object_get(report, "error"), "source_state");
+	bool command = !strncmp(err->next, "volmig ", 7);
+	bool touched = err->class != ERR_USAGE && err->class != ERR_REFUSED;
+
+	log_error("%s%s%s%s%s%s%s%s", err->object, *err->object ? ": " : "", err->cause,
+		  touched && source ? "; source " : "", touched && source ? source : "",
+		  *err->next ? "; " : "", command ? "go on with: " : "", err->next);
+}
+
+int frame_end(struct frame *frame, int result, json_t *report)
+{
+	enum exit_status status = result < 0 ? exit_status_of(&frame->err) : EXIT_DONE;
+	const char *job = frame->perform.job_id;
+
+	progress_close(frame->progress);
+	if (!report && result <= 0 && (result < 0 || frame->out.json))
+		report = report_failure(frame->cmd->name, job);
+	if (report)
+		report_set_error(report, result < 0 ? &frame->err : NULL, (int)status);
+	if (frame->out.json && report) {
+		json_dumpf(report, stdout, JSON_COMPACT);
+		fputc('\n', stdout);
+	}
+	if (result < 0)
+		print_error(&frame->err, report);
+	json_decref(report);
+	poptFreeContext(frame->popt);
+	free(frame->out.progress);
+	/* A full disk or a closed pipe behind stdout must not look like success. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_DONE) {
+		log_error("cannot write to standard output: %s", strerror(errno));
+		return frame->out.json ? EXIT_UNSURE : EXIT_DONE;
+	}
+	return (int)status;
+}

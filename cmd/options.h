@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Options that several commands share, and the frame every command is run in. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <jansson.h>
+#include <popt.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd.h"
+#include "perform.h"
+#include "plan.h"
+#include "support/err.h"
+
+/* --json, --progress, --progress-fd, --quiet */
+struct output_options {
+	int json;
+	int quiet;
+	char *progress;
+	int progress_fd;
+};
+
+/* --dry-run, --job-id, --bwlimit, --verify, --stall-timeout, --wait-lock */
+struct run_options {
+	int dry_run;
+	char *job_id;
+	char *bwlimit;
+	char *verify;
+	char *stall_timeout;
+	char *wait_lock;
+};
+
+#define OUTPUT_TABLE_SIZE 5
+#define RUN_TABLE_SIZE 7
+
+/* Fill a popt table that writes into out or run; for POPT_ARG_INCLUDE_TABLE. */
+void output_table(struct output_options *out, struct poptOption table[static OUTPUT_TABLE_SIZE]);
+void run_table(struct run_options *run, struct poptOption table[static RUN_TABLE_SIZE]);
+
+#define OUTPUT_GROUP(table) \
+	{ NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)(table), 0, "Output:", NULL }
+#define RUN_GROUP(table) \
+	{ NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)(table), 0, "How to run:", NULL }
+
+/* One run of a command. */
+struct frame {
+	const struct cmd *cmd;
+	const struct globals *globals;
+	struct output_options out;
+	struct err err;
+	poptContext popt;
+	const char *arguments[8];
+	int argument_count;
+	struct progress *progress;
+	struct perform_options perform;
+};
+
+/*
+ * Parse the command line by table, which may include out's group, and demand
+ * min to max arguments.  Returns 0 to go on; otherwise the command ends with
+ * frame_end() (help was asked for, or err is set).
+ */
+int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals *globals,
+		int argc, const char **argv, const struct poptOption *table,
+		int min_arguments, int max_arguments);
+
+/* Take what run says over into frame->perform and request (which may be NULL). */
+int frame_run_options(struct frame *frame, const struct run_options *run, struct request *request);
+
+/* Catch signals, set up progress.  Call right before the core is. */
+int frame_start(struct frame *frame);
+
+/*
+ * Print the report (taken over, may be NULL) or the error as the user asked,
+ * and release everything.  result is what the core returned.
+ */
+int frame_end(struct frame *frame, int result, json_t *report);
+
+/* ERR_USAGE with a hint at --help; returns -1. */
+int frame_usage(struct frame *frame, const char *object, const char *cause);
+
+/* Print "--name<TAB>ARG" for each option of a table and the tables it includes. */
+void options_list(const struct poptOption *table);
+
+void run_options_free(struct run_options *run);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* volmig: global options, the table of commands, dispatch. */
+#include <popt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "support/log.h"
+
+static const struct cmd commands[] = {
+	{ "migrate", cmd_migrate, "VOLUME PLACE", "move a volume, by the best method", CMD_VOLUME_ARGS },
+	{ "copy", cmd_copy, "SOURCE DEST", "copy a volume block by block", CMD_VOLUME_ARGS },
+	{ "attach", cmd_attach, "VOLUME", "make a volume usable as a device of this host", CMD_VOLUME_ARGS },
+	{ "detach", cmd_detach, "VOLUME", "the reverse, proven", CMD_VOLUME_ARGS },
+	{ "status", cmd_status, "[JOB]", "all jobs, or one, as it really is now", CMD_JOB_ARGS },
+	{ "resume", cmd_resume, "JOB", "go on with an unfinished job", CMD_JOB_ARGS },
+	{ "abort", cmd_abort, "JOB", "undo an unfinished job", CMD_JOB_ARGS },
+	{ NULL, NULL, NULL, NULL, 0 },
+};
+
+static void print_help(FILE *out)
+{
+	fprintf(out,
+		"Usage: volmig [GLOBAL] COMMAND [OPTIONS] ARGUMENTS\n"
+		"Move block volumes: explained before, resumable during, proven after.\n"
+		"\n"
+		"Commands:\n");
+	for (const struct cmd *cmd = commands; cmd->name; cmd++)
+		fprintf(out, "  %-8s %-13s %s\n", cmd->name, cmd->arguments, cmd->summary);
+	fprintf(out,
+		"\n"
+		"Global options:\n"
+		"  --state-dir DIR  where jobs are kept (default: /var/lib/volmig for root,\n"
+		"                   else $XDG_STATE_HOME/volmig)\n"
+		"  -v, --verbose    say what is being done\n"
+		"  --version        print the version\n"
+		"  --help           print this\n"
+		"\n"
+		"volmig COMMAND --help tells a command's options; the manual is volmig(8).\n"
+		"Exit status: 0 done, 1 failed and as it was, 2 usage, 3 refused, 4 stopped\n"
+		"and resumable, 5 unsure.\n");
+}
+
+/* One line a command: name, what its arguments are, summary; for the shell's completion. */
+static void list_commands(void)
+{
+	for (const struct cmd *cmd = commands; cmd->name; cmd++)
+		printf("%s\t%s\t%s\n", cmd->name,
+		       cmd->flags & CMD_JOB_ARGS ? "job" : "volume", cmd->summary);
+}
+
+static int dispatch(const struct globals *globals, int argc, const char **argv)
+{
+	for (const struct cmd *cmd = commands; cmd->name; cmd++)
+		if (!strcmp(cmd->name, argv[0]))
+			return cmd->run(cmd, globals, argc, argv);
+	log_error("%s: unknown command; see volmig --help", argv[0]);
+	return EXIT_USAGE;
+}
+
+int main(int argc, const char **argv)
+{
+	struct globals globals = { 0 };
+	char *state_dir = NULL;
+	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0;
+	const struct poptOption table[] = {
+		{ "state-dir", '\0', POPT_ARG_STRING, &state_dir, 0, "where jobs are kept", "DIR" },
+		{ "verbose", 'v', POPT_ARG_NONE, &verbose, 0, "say what is being done", NULL },
+		{ "version", '\0', POPT_ARG_NONE, &version, 0, "print the version", NULL },
+		{ "help", '\0', POPT_ARG_NONE, &help, 0, "print the commands", NULL },
+		{ "list-commands", '\0', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &list, 0, NULL, NULL },
+		{ "list-options", '\0', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &list_options, 0, NULL, NULL },
+		POPT_TABLEEND
+	};
+	poptContext popt = poptGetContext("volmig", argc, argv, table, POPT_CONTEXT_POSIXMEHARDER);
+	int code = poptGetNextOpt(popt), ret = EXIT_DONE, count = 0;
+	const char **rest = poptGetArgs(popt);
+
+	while (rest && rest[count])
+		count++;
+	globals.state_dir = state_dir;
+	globals.verbose = verbose;
+	if (code < -1) {
+		log_error("%s: %s; see volmig --help",
+			  poptBadOption(popt, POPT_BADOPTION_NOALIAS), poptStrerror(code));
+		ret = EXIT_USAGE;
+	} else if (version) {
+		printf("volmig %s\n", VOLMIG_VERSION);
+	} else if (help) {
+		print_help(stdout);
+	} else if (list) {
+		list_commands();
+	} else if (list_options) {
+		for (const struct poptOption *o = table; o->longName; o++)
+			if (!(o->argInfo & POPT_ARGFLAG_DOC_HIDDEN))
+				printf("--%s\t%s\n", o->longName, o->argDescrip ? o->argDescrip : "");
+		printf("-v\t\n");
+	} else if (!count) {
+		print_help(stderr);
+		ret = EXIT_USAGE;
+	} else {
+		ret = dispatch(&globals, count, rest);
+	}
+	poptFreeContext(popt);
+	free(state_dir);
+	return ret;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* volmig attach and detach: a volume as a block device of this host. */
+#include "perform.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engines/host_attach.h"
+#include "inspect.h"
+#include "job.h"
+#include "report.h"
+#include "support/err.h"
+#include "support/json.h"
+
+static int look(const char *text, bool raw, struct facts *ret_facts, struct err *err)
+{
+	int ret = inspect_named(text, SPEC_VOLUME, 0, ret_facts, err);
+
+	return ret < 0 ? -1 : plan_check_volume(ret_facts, raw, err);
+}
+
+static json_t *report(const char *command, const struct facts *facts, bool dry_run,
+		      const struct host_attachment *attachment)
+{
+	json_t *json = report_failure(command, NULL);
+	bool detach = !strcmp(command, "detach");
+
+	json_put(json, "state", json_string(dry_run ? "planned" : detach ? "detached" : "attached"));
+	json_put(json, "source", json_pack("{s:o, s:o, s:s?, s:I}", "spec", json_text(facts->spec),
+					   "path", json_text(facts->path), "kind", facts->kind,
+					   "bytes", (json_int_t)facts->bytes));
+	json_put(json, "device", *attachment->device ? json_text(attachment->device) : json_null());
+	json_put(json, "loop", json_boolean(attachment->loop));
+	json_put(json, "readonly", json_boolean(attachment->readonly));
+	json_put(json, "already", json_boolean(attachment->already));
+	json_put(json, "warnings", json_array());
+	if (*attachment->note)
+		json_array_append_new(json_object_get(json, "warnings"), json_text(attachment->note));
+	return json;
+}
+
+int perform_attach(const char *volume, bool readonly, bool raw,
+		   const struct perform_options *options,
+		   json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	char *dir = text_format("%s/attached", state_dir);
+	struct host_attachment attachment = { 0 };
+	struct facts facts = { 0 };
+	int ret = -1;
+
+	if (look(volume, raw, &facts, err) < 0)
+		goto out;
+	if (options->dry_run)
+		ret = host_attach_look(&facts, readonly, dir, &attachment, err);
+	else if (job_state_dir_make(state_dir, err) == 0)
+		ret = host_attach(&facts, readonly, dir, &attachment, err);
+	if (ret == 0)
+		*ret_report = report("attach", &facts, options->dry_run, &attachment);
+out:
+	facts_free(&facts);
+	free(dir);
+	free(state_dir);
+	return ret;
+}
+
+int perform_detach(const char *volume, const struct perform_options *options,
+		   json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	char *dir = text_format("%s/attached", state_dir);
+	struct host_attachment attachment = { 0 };
+	struct facts facts = { 0 };
+	int ret = -1;
+
+	/* Raw or not does not matter for taking it away again. */
+	if (look(volume, true, &facts, err) < 0)
+		goto out;
+	if (options->dry_run)
+		ret = host_attach_look(&facts, false, dir, &attachment, err);
+	else
+		ret = host_detach(&facts, dir, &attachment, err);
+	if (ret == 0)
+		*ret_report = report("detach", &facts, options->dry_run, &attachment);
+out:
+	facts_free(&facts);
+	free(dir);
+	free(state_dir);
+	return ret;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The record of one volume that was attached to this host: a small JSON file. */
+#include "engines/attach_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/err.h"
+#include "support/json.h"
+#include "support/text.h"
+#include "sys/loopdev.h"
+
+#define RECORD_VERSION 1
+
+void attach_record_init(struct attach_record *record, const char *path, bool readonly, bool loop)
+{
+	attach_record_free(record);
+	*record = (struct attach_record){
+		.path = text_copy(path),
+		.readonly = readonly,
+		.loop = loop,
+		.pending = loop,
+	};
+	uuid_of_boot(record->boot);
+}
+
+void attach_record_done(struct attach_record *record, const struct loopdev *loop)
+{
+	record->pending = false;
+	record->number = loop->number;
+	record->diskseq = loop->diskseq;
+}
+
+bool attach_record_is_current(const struct attach_record *record)
+{
+	char boot[UUID_TEXT_SIZE];
+
+	return *record->boot && !strcmp(record->boot, uuid_of_boot(boot));
+}
+
+void attach_record_free(struct attach_record *record)
+{
+	free(record->path);
+	*record = (struct attach_record){ 0 };
+}
+
+int attach_record_read(int dirfd, const char *name, struct attach_record *ret, struct err *err)
+{
+	json_t *json = NULL;
+	const char *boot;
+	int fd = dirfd < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dirfd < 0 || (fd < 0 && errno == ENOENT))
+		return 0;
+	if (fd < 0)
+		return err_sys(err, errno, name, "cannot open the record of an attached volume");
+	json = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
+	close(fd);
+	boot = json_get_string(json, "boot");
+	if (json_get_u64(json, "volmig_attached") != RECORD_VERSION || !boot ||
+	    strlen(boot) >= sizeof(ret->boot)) {
+		json_decref(json);
+		/* It is renamed into place when it is whole, so this is damage or a newer version. */
+		err_set(err, ERR_REFUSED, name, "the record of an attached volume cannot be understood");
+		return err_next(err, "look at losetup -l, release what is attached, then remove the record");
+	}
+	*ret = (struct attach_record){
+		.path = json_name_get(json_object_get(json, "path")),
+		.readonly = json_get_bool(json, "readonly"),
+		.loop = json_get_bool(json, "loop"),
+		.pending = json_get_bool(json, "pending"),
+		.number = (unsigned)json_get_u64(json, "number"),
+		.diskseq = json_get_u64(json, "diskseq"),
+	};
+	strcpy(ret->boot, boot);
+	json_decref(json);
+	return 1;
+}
+
+static json_t *to_json(const struct attach_record *record)
+{
+	json_t *json = json_object();
+
+	json_put(json, "volmig_attached", json_integer(RECORD_VERSION));
+	json_put(json, "boot", json_string(record->boot));
+	json_put(json, "path", json_name(record->path));
+	json_put(json, "readonly", json_boolean(record->readonly));
+	json_put(json, "loop", json_boolean(record->loop));
+	json_put(json, "pending", json_boolean(record->pending));
+	json_put(json, "number", json_integer(record->number));
+	json_put(json, "diskseq", json_u64(record->diskseq));
+	return json;
+}
+
+/* Whole or not at all: written beside it, synced, and put in its place. */
+int attach_record_write(int dirfd, const char *name, const struct attach_record *record,
+			struct err *err)
+{
+	char *temp = text_format("%s.new", name);
+	json_t *json = to_json(record);
+	int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int ret = -1;
+
+	if (fd < 0 || json_dumpfd(json, fd, JSON_INDENT(2)) < 0 || fsync(fd) < 0 ||
+	    renameat(dirfd, temp, dirfd, name) < 0 || fsync(dirfd) < 0)
+		err_sys(err, errno, name, "cannot record what is attached");
+	else
+		ret = 0;
+	if (fd >= 0)
+		close(fd);
+	if (ret < 0)
+		unlinkat(dirfd, temp, 0);
+	json_decref(json);
+	free(temp);
+	return ret;
+}
+
+int attach_record_remove(int dirfd, const char *name, struct err *err)
+{
+	int rc = dirfd < 0 ? 0 : unlinkat(dirfd, name, 0);
+
+	if (dirfd < 0 || (rc < 0 && errno == ENOENT))
+		return 0;
+	if (rc < 0 || fsync(dirfd) < 0)
+		return err_sys(err, errno, name, "cannot remove the record of what was attached");
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The copy engine: copy, read back and compare, zero.  One thread, a ring of 1 MiB slots. */
+#ifndef ENGINES_BLOCK_COPY_H
+#define ENGINES_BLOCK_COPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "support/monitor.h"
+
+struct err;
+struct leaves;
+struct pace;
+struct volume;
+
+struct block_copy_options {
+	const char *engine;		/* "uring", "sync", NULL: the best there is */
+	unsigned depth;			/* slots of 1 MiB, 1 to 16; 0: by the devices' topology */
+	uint64_t bytes_per_second;	/* 0: as fast as possible */
+	struct pace *pace;		/* instead: a limit that is changed while it runs; or NULL */
+	uint64_t stall_ms;		/* give up when nothing moves for so long; 0: never */
+	bool sparse;			/* keep holes, leave zeroes out */
+	bool delta;			/* read the destination, write only what differs */
+	struct mark start;		/* resume here; offset is a multiple of 1 MiB */
+};
+
+#define BLOCK_COPY_DEFAULTS { .sparse = true }
+
+struct block_copy_result {
+	struct mark mark;		/* as far as it came */
+	uint64_t nanoseconds;		/* spent here, without what came before a resume */
+	uint64_t rewritten;		/* delta: bytes that differed */
+	char engine[8];
+	char fallback[128];		/* why it is not io_uring; empty if it is */
+};
+
+/*
+ * Copy all of src onto dst.
+ *
+ * Both volumes must be open, and dst at least as large as src; the planner has
+ * checked that, so here it is only asserted.  leaves NULL: nothing is hashed.
+ * What lies in dst beyond the end of src is left alone, but for the rest of
+ * the last sector, which becomes zero.
+ *
+ * mon hears of bytes once the destination has acknowledged them, and of a
+ * durable mark after each flush of dst and leaves: at least every 512 MiB or
+ * 5 s, and at the end.
+ *
+ * On success everything is on stable storage.  On failure no request is left
+ * in flight (but after a stall, or when asked to stop at once, when the caller
+ * must not use the volumes any more), and dst is intact up to the last durable
+ * mark.  Being asked to stop (interrupt_requested()) and every fault of the
+ * media is ERR_STOPPED: the object is the volume's path, the cause names the
+ * offset; a source that got shorter is ERR_REFUSED.
+ */
+int block_copy(struct volume *src, struct volume *dst, struct leaves *leaves,
+	       const struct block_copy_options *opt, struct monitor *mon,
+	       struct block_copy_result *ret_result, struct err *err);
+
+/* Read all of src into leaves, writing nothing: for a copy that was not made by block_copy(). */
+int block_hash(struct volume *src, struct leaves *leaves,
+	       const struct block_copy_options *opt, struct monitor *mon,
+	       struct block_copy_result *ret_result, struct err *err);
+
+/*
+ * Read vol back from the medium and compare it with leaves.  Holes that vol's
+ * own map proves are not read.  A difference is ERR_FAILED, and the cause names
+ * the offset of the first MiB that differs and how many do.
+ */
+int block_verify(struct volume *vol, struct leaves *leaves,
+		 const struct block_copy_options *opt, struct monitor *mon,
+		 struct block_copy_result *ret_result, struct err *err);
+
+/*
+ * Compare the last leaf below a durable offset with what vol holds now: cheap
+ * proof at resume that it is the volume we left.  1 yes, 0 no, -1 error.
+ */
+int block_check_leaf(struct volume *vol, struct leaves *leaves, uint64_t offset,
+		     struct err *err);
+
+enum block_zero_how {
+	BLOCK_ZERO_FREE,	/* by the cheapest way; space may be given back */
+	BLOCK_ZERO_WRITE,	/* overwrite what is allocated with zeroes: a wipe */
+};
+
+/*
+ * Make [offset, end) of vol read as zero, flushed.  FREE falls back to writing
+ * where the medium cannot do better.  Progress is counted from 0 to
+ * end - offset.  Interrupted: ERR_STOPPED; may be done again from the start.
+ */
+int block_zero(struct volume *vol, uint64_t offset, uint64_t end,
+	       enum block_zero_how how, const struct block_copy_options *opt,
+	       struct monitor *mon, struct err *err);
+
+/* Does [offset, end) read as zero from the medium?  ERR_FAILED names where it does not. */
+int block_verify_zero(struct volume *vol, uint64_t offset, uint64_t end,
+		      const struct block_copy_options *opt, struct monitor *mon,
+		      struct err *err);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The steps that carry the bytes and prove them: copy, zero-tail, verify. */
+#include "engines/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engines/leaves.h"
+#include "support/err.h"
+
+static struct block_copy_options options_of(const struct step_context *ctx)
+{
+	const struct move *move = ctx->move;
+	struct block_copy_options opt = BLOCK_COPY_DEFAULTS;
+
+	opt.sparse = move->sparse;
+	opt.delta = move->delta;
+	opt.bytes_per_second = move->bytes_per_second;
+	opt.stall_ms = move->stall_ms;
+	return opt;
+}
+
+static int open_source(struct step_context *ctx, struct volume *source, struct err *err)
+{
+	return volume_open(source, &ctx->move->source, OPEN_READ, ctx->same_boot, err);
+}
+
+static int open_target(struct step_context *ctx, unsigned flags, struct volume *target,
+		       struct err *err)
+{
+	if ((flags & OPEN_WRITE) && ctx->move->create)
+		flags |= OPEN_FRESH;
+	return volume_open(target, &ctx->record->target, flags, ctx->same_boot, err);
+}
+
+static int open_leaves(struct step_context *ctx, struct leaves **ret, struct err *err)
+{
+	char *path = text_format("%s/leaves", ctx->job_dir);
+	int r = leaves_open(ret, path, ctx->move->source.bytes, err);
+
+	free(path);
+	return r;
+}
+
+static void note_once(struct step_context *ctx, const char *text)
+{
+	if (*text && !text_list_has(&ctx->record->notes, text))
+		text_list_add(&ctx->record->notes, text_copy(text));
+}
+
+/*
+ * What the engine's error means for the job.  Only a wrong copy is rolled back
+ * (ERR_FAILED).  A fault of the media may be mended, and a source that has
+ * got shorter (ERR_REFUSED) has left its end in the copy only.
+ */
+static enum step_result result_of(struct err *err)
+{
+	if (err->class == ERR_REFUSED)
+		err->class = ERR_STOPPED;
+	return err->class == ERR_STOPPED ? STEP_STOPPED : STEP_UNDONE;
+}
+
+/*
+ * Nothing is rolled back because an end cannot be opened in the middle of a
+ * job: it may come back, and what was copied may by now be the only copy.
+ */
+static enum step_result result_of_open(const struct step_context *ctx, struct err *err)
+{
+	if (!ctx->record->mark.offset)
+		return STEP_UNDONE;
+	if (err->class == ERR_FAILED)
+		err->class = ERR_STOPPED;
+	return STEP_STOPPED;
+}
+
+/* Before going on in the middle: are these the volumes that were left? */
+static int check_resume(struct step_context *ctx, struct volume *source, struct volume *target,
+			struct leaves *leaves, struct err *err)
+{
+	uint64_t at = ctx->record->mark.offset;
+	int source_ok = block_check_leaf(source, leaves, at, err);
+	int target_ok = source_ok < 0 ? -1 : block_check_leaf(target, leaves, at, err);
+
+	if (source_ok < 0 || target_ok < 0)
+		return -1;
+	if (source_ok && target_ok)
+		return 0;
+	err_set(err, ERR_REFUSED, source_ok ? target->path : source->path,
+		"does not hold what it held when the job was interrupted (the MiB before byte %llu differs)",
+		(unsigned long long)at);
+	return err_next(err, "volmig abort %s", ctx->job_id);
+}
+
+static enum step_result copy_run(struct step_context *ctx, struct err *err)
+{
+	const struct move *move = ctx->move;
+	struct progress_record *record = ctx->record;
+	struct volume source = VOLUME_INIT, target = VOLUME_INIT;
+	struct block_copy_options opt = options_of(ctx);
+	struct block_copy_result result = { 0 };
+	struct err closing = ERR_INIT;
+	struct leaves *leaves = NULL;
+	enum step_result ret = STEP_UNDONE;
+
+	if (open_source(ctx, &source, err) < 0 || open_target(ctx, OPEN_WRITE, &target, err) < 0 ||
+	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
+		ret = result_of_open(ctx, err);
+		goto out;
+	}
+	if (record->mark.offset && leaves && check_resume(ctx, &source, &target, leaves, err) < 0) {
+		ret = STEP_STOPPED;
+		goto out;
+	}
+	if (record->mark.offset)
+		record->resumed_at = record->mark.offset;
+	opt.start = record->mark;
+	monitor_phase(ctx->mon, "copy", move->source.bytes);
+	if (!source.direct)
+		note_once(ctx, source.direct_reason);
+	if (!target.direct)
+		note_once(ctx, target.direct_reason);
+	ret = block_copy(&source, &target, leaves, &opt, ctx->mon, &result, err) < 0 ?
+	      result_of(err) : STEP_DONE;
+	record->copy_ns += result.nanoseconds;
+	record->rewritten += result.rewritten;
+	note_once(ctx, result.fallback);
+	if (ret == STEP_DONE)
+		record->mark = result.mark;
+out:
+	leaves_close(leaves);
+	volume_close(&source, &closing);
+	if (volume_close(&target, &closing) < 0 && ret == STEP_DONE) {
+		*err = closing;
+		ret = STEP_STOPPED;
+		record->mark = (struct mark){ 0 };
+	}
+	return ret;
+}
+
+static char *copy_object(const struct move *move)
+{
+	char *to = move->create ? move_temp_path(move) : move_final_path(move);
+	char *text = text_format("%s -> %s", move->source.path, to);
+
+	free(to);
+	return text;
+}
+
+const struct step_ops copy_step = {
+	.name	= "copy",
+	.doing	= "copying",
+	.state	= "synced",
+	.run	= copy_run,
+	.object	= copy_object,
+};
+
+static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
+{
+	const struct move *move = ctx->move;
+	struct volume target = VOLUME_INIT;
+	struct block_copy_options opt = options_of(ctx);
+	struct err closing = ERR_INIT;
+	enum step_result ret;
+
+	if (open_target(ctx, OPEN_WRITE, &target, err) < 0)
+		return result_of_open(ctx, err);
+	monitor_phase(ctx->mon, "zero", target.bytes - move->source.bytes);
+	ret = block_zero(&target, move->source.bytes, target.bytes, BLOCK_ZERO_FREE, &opt,
+			 ctx->mon, err) < 0 ? result_of(err) : STEP_DONE;
+	if (volume_close(&target, &closing) < 0 && ret == STEP_DONE) {
+		*err = closing;
+		err->class = ERR_STOPPED;
+		ret = STEP_STOPPED;
+	}
+	return ret;
+}
+
+const struct step_ops zero_tail_step = {
+	.name	= "zero-tail",
+	.run	= zero_tail_run,
+	.object	= move_final_path,
+};
+
+static enum step_result verify_run(struct step_context *ctx, struct err *err)
+{
+	const struct move *move = ctx->move;
+	struct progress_record *record = ctx->record;
+	struct volume source = VOLUME_INIT, target = VOLUME_INIT;
+	struct block_copy_options opt = options_of(ctx);
+	struct block_copy_result result = { 0 };
+	struct err closing = ERR_INIT;
+	struct leaves *leaves = NULL;
+	struct hash root;
+	enum step_result ret = STEP_STOPPED;
+
+	if (open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
+		ret = result_of_open(ctx, err);
+		goto out;
+	}
+	if (record->cloned) {
+		/* Nothing has been read so far, so there is nothing to compare with. */
+		if (open_source(ctx, &source, err) < 0) {
+			ret = result_of_open(ctx, err);
+			goto out;
+		}
+		monitor_phase(ctx->mon, "read", move->source.bytes);
+		if (block_hash(&source, leaves, &opt, ctx->mon, &result, err) < 0) {
+			ret = result_of(err);
+			goto out;
+		}
+		record->verify_ns += result.nanoseconds;
+	}
+	monitor_phase(ctx->mon, "verify", move->source.bytes);
+	if (block_verify(&target, leaves, &opt, ctx->mon, &result, err) < 0) {
+		ret = result_of(err);
+		goto out;
+	}
+	record->verify_ns += result.nanoseconds;
+	note_once(ctx, result.fallback);
+	if (target.bytes > move->source.bytes &&
+	    block_verify_zero(&target, move->source.bytes, target.bytes, &opt, NULL, err) < 0) {
+		ret = result_of(err);
+		goto out;
+	}
+	if (leaves_root(leaves, &root, err) < 0)
+		goto out;
+	hash_hex(&root, record->tree_hash);
+	record->verified = true;
+	ret = STEP_DONE;
+out:
+	leaves_close(leaves);
+	volume_close(&source, &closing);
+	volume_close(&target, &closing);
+	return ret;
+}
+
+static char *verify_object(const struct move *move)
+{
+	return move->create ? move_temp_path(move) : move_final_path(move);
+}
+
+const struct step_ops verify_step = {
+	.name	= "verify",
+	.state	= "verified",
+	.run	= verify_run,
+	.object	= verify_object,
+};

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One move as it is journalled, and the names of what it makes. */
+#include "engines/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/err.h"
+#include "support/json.h"
+
+void move_free(struct move *move)
+{
+	facts_free(&move->source);
+	facts_free(&move->destination);
+	free(move->name);
+	free(move->temp_name);
+	*move = (struct move){ 0 };
+}
+
+json_t *move_to_json(const struct move *move)
+{
+	json_t *json = json_object();
+
+	json_put(json, "source", facts_to_json(&move->source));
+	json_put(json, "destination", facts_to_json(&move->destination));
+	json_put(json, "create", json_boolean(move->create));
+	json_put(json, "name", json_name(move->name));
+	json_put(json, "temp_name", json_name(move->temp_name));
+	json_put(json, "verify", json_string(move->verify == VERIFY_FULL ? "full" : "none"));
+	json_put(json, "sparse", json_boolean(move->sparse));
+	json_put(json, "delta", json_boolean(move->delta));
+	json_put(json, "remove", json_boolean(move->remove));
+	json_put(json, "wipe", json_string(move->wipe == WIPE_ZERO ? "zero" :
+					   move->wipe == WIPE_DISCARD ? "discard" : "none"));
+	json_put(json, "bytes_per_second", json_u64(move->bytes_per_second));
+	json_put(json, "stall_ms", json_u64(move->stall_ms));
+	return json;
+}
+
+int move_from_json(struct move *move, const json_t *json, struct err *err)
+{
+	const char *verify = json_get_string(json, "verify");
+	const char *wipe = json_get_string(json, "wipe");
+
+	*move = (struct move){ 0 };
+	if (!verify || !wipe)
+		return err_set(err, ERR_REFUSED, NULL, "the journal's plan is incomplete");
+	if (facts_from_json(&move->source, json_object_get(json, "source"), err) < 0 ||
+	    facts_from_json(&move->destination, json_object_get(json, "destination"), err) < 0) {
+		move_free(move);
+		return -1;
+	}
+	move->create = json_get_bool(json, "create");
+	move->name = json_name_get(json_object_get(json, "name"));
+	move->temp_name = json_name_get(json_object_get(json, "temp_name"));
+	move->verify = strcmp(verify, "none") ? VERIFY_FULL : VERIFY_NONE;
+	move->sparse = json_get_bool(json, "sparse");
+	move->delta = json_get_bool(json, "delta");
+	move->remove = json_get_bool(json, "remove");
+	move->wipe = !strcmp(wipe, "zero") ? WIPE_ZERO :
+		     !strcmp(wipe, "discard") ? WIPE_DISCARD : WIPE_NONE;
+	move->bytes_per_second = json_get_u64(json, "bytes_per_second");
+	move->stall_ms = json_get_u64(json, "stall_ms");
+	if (move->create && (!move->name || !move->temp_name || !move->destination.dir)) {
+		move_free(move);
+		return err_set(err, ERR_REFUSED, NULL, "the journal's plan does not say what it makes");
+	}
+	return 0;
+}
+
+char *move_temp_path(const struct move *move)
+{
+	const char *dir = move->destination.dir;
+
+	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", move->temp_name);
+}
+
+char *move_final_path(const struct move *move)
+{
+	const char *dir = move->destination.dir;
+
+	if (!move->create)
+		return text_copy(move->destination.path);
+	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", move->name);
+}
+
+static const struct step_ops *const all_steps[] = {
+	&create_file_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
+	&publish_step, &commit_step, &wipe_source_step, &remove_source_step,
+};
+
+const struct step_ops *step_by_name(const char *name)
+{
+	for (size_t i = 0; i < sizeof(all_steps) / sizeof(all_steps[0]); i++)
+		if (!strcmp(all_steps[i]->name, name))
+			return all_steps[i];
+	return NULL;
+}

@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Leaves going through memory, many at a time. */
+#include "engines/pipeline.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/clock.h"
+#include "support/inject.h"
+#include "support/interrupt.h"
+#include "support/log.h"
+#include "support/text.h"
+#include "sys/ioq.h"
+#include "volumes/volume.h"
+
+#define MILLISECOND 1000000ULL
+#define TICK_MS 250U			/* look at the flag and the clock so often */
+#define FLUSH_BYTES (512ULL << 20)	/* after so much a checkpoint, ... */
+#define FLUSH_NS (5000 * MILLISECOND)	/* ... and after so long */
+#define DROP_BYTES (32ULL << 20)	/* how much of what was read may stay in the cache */
+#define FLUSH_TAG PIPELINE_REQUESTS
+
+/* Where to report a fault: the first one is what the caller hears of. */
+static struct err *fault(struct pipeline *p)
+{
+	struct err *err = p->stopping ? &p->later : p->err;
+
+	p->stopping = true;
+	return err;
+}
+
+/*
+ * An error that a volume, the leaves or the monitor have put into later.  What
+ * the system refuses in the middle may be granted another time: go on then.
+ */
+static void fault_later(struct pipeline *p)
+{
+	if (p->later.class == ERR_FAILED && p->later.number)
+		p->later.class = ERR_STOPPED;
+	*fault(p) = p->later;
+}
+
+static void fault_at(struct pipeline *p, int number, const struct volume *vol, const char *verb,
+		     uint64_t offset)
+{
+	struct err *err = fault(p);
+
+	err_sys(err, number, vol->path, "cannot %s at byte %llu", verb, (unsigned long long)offset);
+	err->class = ERR_STOPPED;
+}
+
+static struct item *item_at(struct pipeline *p, uint64_t n)
+{
+	return &p->items[n % PIPELINE_ITEMS];
+}
+
+static uint64_t base_of(const struct item *item)
+{
+	return round_down(item->offset, LEAF_BYTES);
+}
+
+/* What the user is told to look at: the volume written, else the one read. */
+static struct volume *subject(const struct pipeline *p)
+{
+	return p->files[p->write_file < 0 ? 0 : p->write_file].vol;
+}
+
+static void drop_cache(struct volume *vol, uint64_t from, uint64_t to)
+{
+	/* To the kernel, no length is all there is. */
+	if (from < to)
+		volume_drop_cache(vol, from, to - from);
+}
+
+/* What was read is not worth keeping in the page cache. */
+static void drop_read_cache(struct pipeline *p)
+{
+	for (unsigned f = 0; f < p->file_count; f++)
+		if ((int)f != p->write_file)
+			drop_cache(p->files[f].vol, p->dropped, p->mark.offset);
+	p->dropped = p->mark.offset;
+}
+
+/* Take what is finished off the head, in order. */
+static void pass(struct pipeline *p)
+{
+	while (p->head != p->tail && item_at(p, p->head)->state == ITEM_DONE) {
+		const struct item *item = item_at(p, p->head++);
+
+		p->mark.offset = item->offset + item->length;
+		p->mark.bytes_data += item->counts.bytes_data;
+		p->mark.bytes_zero += item->counts.bytes_zero;
+		p->mark.bytes_written += item->counts.bytes_written;
+		if (item->has_io)
+			p->unflushed += item->length;
+	}
+	if (p->mark.offset - p->dropped >= DROP_BYTES)
+		drop_read_cache(p);
+}
+
+static void finish(struct pipeline *p, struct item *item)
+{
+	item->state = ITEM_DONE;
+	slots_give(&p->slots, item->slot);
+	item->slot = NULL;
+	p->active -= item->has_io;
+	pass(p);
+	p->done += item->length;
+	monitor_advance(p->mon, p->done);
+	inject_kill_past("kill-at-byte", p->done);
+}
+
+/*
+ * The end of a file whose size is no multiple of the sector.  It begins on a
+ * page of its own, which no direct write touches, and comes after those of its
+ * leaf: the cache and direct I/O never have two opinions about a page.
+ */
+static int write_tail(struct pipeline *p, const struct item *item)
+{
+	struct volume *vol = p->files[p->write_file].vol;
+	const unsigned char *from = item->buffer[0] + (p->direct_end - base_of(item));
+	uint64_t at = p->direct_end;
+
+	while (at < p->write_end) {
+		ssize_t n = pwrite(vol->fd_buffered, from, p->write_end - at, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			fault_at(p, n < 0 ? errno : EIO, vol, "write", at);
+			return -1;
+		}
+		from += n;
+		at += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Zeroes where nothing was read: in holes, and beyond the end. */
+static void complete_buffers(const struct pipeline *p, struct item *item)
+{
+	for (unsigned f = 0; f < p->buffers; f++) {
+		uint64_t end = p->files[f].end - base_of(item);
+
+		blocks_clear_others(item->buffer[f], &item->have[f]);
+		if (end < LEAF_BYTES)
+			memset(item->buffer[f] + end, 0, LEAF_BYTES - end);
+	}
+}
+
+/* Nothing of the item is in flight, nor to be issued: what comes next for it? */
+static void advance(struct pipeline *p, struct item *item)
+{
+	if (item->state == ITEM_READING) {
+		complete_buffers(p, item);
+		if (p->ops->loaded(p, item, &p->later) < 0) {
+			fault_later(p);
+			return;
+		}
+		item->state = ITEM_WRITING;
+		if (!blocks_empty(&item->write))
+			return;
+	}
+	if (item->tail && write_tail(p, item) < 0)
+		return;
+	finish(p, item);
+}
+
+static bool may_feed(const struct pipeline *p)
+{
+	return !p->stopping && !p->exhausted && p->tail - p->head < PIPELINE_ITEMS &&
+	       p->active < p->depth;
+}
+
+/* Start items until memory is used up, or one was finished on the spot. */
+static void feed(struct pipeline *p)
+{
+	while (may_feed(p)) {
+		struct item *item = item_at(p, p->tail);
+		int more;
+
+		*item = (struct item){ .offset = 0 };
+		inject_slow();
+		more = p->ops->next(p, item, &p->later);
+		if (more < 0) {
+			fault_later(p);
+			return;
+		}
+		if (more == 0) {
+			p->exhausted = true;
+			return;
+		}
+		p->tail++;
+		item->have[0] = item->read[0];
+		item->have[1] = item->read[1];
+		item->has_io = item->write_zeroes || !blocks_empty(&item->read[0]) ||
+			       !blocks_empty(&item->read[1]);
+		if (!item->has_io) {
+			/* Back to the loop: such items may go on for long. */
+			p->last_life_ns = clock_ns();
+			finish(p, item);
+			return;
+		}
+		p->active++;
+		if (item->write_zeroes) {
+			item->buffer[0] = p->slots.zeroes;
+			item->state = ITEM_WRITING;
+		} else {
+			item->slot = slots_take(&p->slots);
+			item->buffer[0] = item->slot;
+			item->buffer[1] = item->slot + LEAF_BYTES;
+		}
+	}
+}
+
+static void submit(struct pipeline *p, unsigned index)
+{
+	const struct request *r = &p->requests[index];
+	bool ok;
+
+	if (ioq_in_flight(p->q) == 0)
+		p->last_life_ns = clock_ns();
+	ok = ioq_submit(p->q, &(struct ioq_request){
+		.op = r->write ? IOQ_WRITE : IOQ_READ,
+		.file = r->file,
+		.buffer = r->buffer,
+		.length = r->length,
+		.offset = r->offset,
+		.tag = index,
+	});
+	assert(ok);
+}
+
+/*
+ * Is it the limited kind?  What is read is paid for, once for a leaf that is
+ * read from both files, and zeroes that are written out of nothing.
+ */
+static bool is_paid(const struct item *item, unsigned file, bool write)
+{
+	if (write)
+		return item->write_zeroes;
+	return file == 0 || blocks_empty(&item->have[0]);
+}
+
+/*
+ * Issue one piece of the run of blocks.  Returns how many blocks are settled
+ * by it; 0: not now, for want of a request or because of the rate.
+ */
+static unsigned issue_piece(struct pipeline *p, struct item *item, unsigned file, bool write,
+			    unsigned first, unsigned count)
+{
+	const struct volume *vol = p->files[file].vol;
+	uint64_t start = base_of(item) + (uint64_t)first * BLOCK_BYTES;
+	uint64_t unit = vol->align > BLOCK_BYTES ? vol->align : BLOCK_BYTES;
+	bool paid = is_paid(item, file, write);
+	uint64_t most = paid ? pace_piece(p->pace, unit, LEAF_BYTES) : LEAF_BYTES;
+	uint64_t end = start + min_u64((uint64_t)count * BLOCK_BYTES, most);
+	unsigned settled = (unsigned)((end - start) / BLOCK_BYTES);
+	struct request *r;
+
+	if (write && end > p->direct_end) {
+		/* What lies beyond write_end was rounding only. */
+		item->tail = p->direct_end < p->write_end;
+		end = p->direct_end;
+	} else if (!write && end > p->files[file].end) {
+		end = p->files[file].end;
+	}
+	if (end <= start)
+		return settled;
+	if (p->free_request_count == 0)
+		return 0;
+	if (paid) {
+		if (!p->pace_wait_ns)
+			p->pace_wait_ns = pace_take(p->pace, end - start, clock_ns());
+		if (p->pace_wait_ns)
+			return 0;
+	}
+	r = &p->requests[p->free_requests[--p->free_request_count]];
+	*r = (struct request){
+		.item = item,
+		.write = write,
+		.file = file,
+		.offset = start,
+		.end = end,
+		.length = (write ? end : round_up(end, vol->align)) - start,
+		.buffer = item->buffer[write ? 0 : file] + (start - base_of(item)),
+	};
+	item->in_flight++;
+	submit(p, (unsigned)(r - p->requests));
+	return settled;
+}
+
+static void issue_runs(struct pipeline *p, struct item *item, unsigned file, bool write,
+		       struct blocks *todo)
+{
+	unsigned first, count, settled;
+
+	while (blocks_run(todo, 0, &first, &count)) {
+		settled = issue_piece(p, item, file, write, first, count);
+		if (settled == 0)
+			return;
+		blocks_remove(todo, first, settled);
+	}
+}
+
+/* Has everything of this state been issued? */
+static bool is_issued(const struct item *item)
+{
+	if (item->state == ITEM_READING)
+		return blocks_empty(&item->read[0]) && blocks_empty(&item->read[1]);
+	return blocks_empty(&item->write);
+}
+
+/* Issue what is to be read and written, the oldest first. */
+static void issue(struct pipeline *p)
+{
+	p->pace_wait_ns = 0;
+	for (uint64_t n = p->head; n < p->tail && p->free_request_count > 0 && !p->stopping; n++) {
+		struct item *item = item_at(p, n);
+
+		if (item->state == ITEM_DONE || is_issued(item))
+			continue;
+		if (item->state == ITEM_READING) {
+			issue_runs(p, item, 0, false, &item->read[0]);
+			issue_runs(p, item, 1, false, &item->read[1]);
+		} else {
+			issue_runs(p, item, (unsigned)p->write_file, true, &item->write);
+		}
+		/* Perhaps there was only a tail. */
+		if (item->in_flight == 0 && is_issued(item))
+			advance(p, item);
+	}
+}
+
+/* The kernel moved less than was asked for: find out what that means. */
+static void fault_short(struct pipeline *p, const struct request *r, uint64_t at)
+{
+	const struct pipeline_file *file = &p->files[r->file];
+
+	if (r->write)
+		fault_at(p, ENOSPC, file->vol, "write", at);
+	else
+		err_set(fault(p), file->short_class, file->vol->path,
+			"ends at byte %llu, but was %llu bytes long",
+			(unsigned long long)at, (unsigned long long)file->vol->bytes);
+}
+
+static int64_t injected(const struct pipeline *p, const struct request *r, int64_t result)
+{
+	const char *fault_name = p->files[r->file].read_fault;
+
+	if (r->write && inject_covers("write-eio", r->offset, r->length))
+		return -EIO;
+	if (r->write && inject_covers("write-enospc", r->offset, r->length))
+		return -ENOSPC;
+	if (!r->write && fault_name && inject_covers(fault_name, r->offset, r->length))
+		return -EIO;
+	return result;
+}
+
+static void complete_request(struct pipeline *p, unsigned index, int64_t result)
+{
+	struct request *r = &p->requests[index];
+	struct item *item = r->item;
+	struct volume *vol = p->files[r->file].vol;
+
+	result = injected(p, r, result);
+	if (result == -EINTR || result == -EAGAIN) {
+		result = 0;
+	} else if (result < 0) {
+		fault_at(p, (int)-result, vol, r->write ? "write" : "read", r->offset);
+	} else if (r->offset + (uint64_t)result < r->end) {
+		/*
+		 * Short: go on behind it.  Where direct I/O has moved less
+		 * than an aligned piece there is no more.
+		 */
+		uint64_t moved = vol->direct ? round_down((uint64_t)result, vol->align) :
+					       (uint64_t)result;
+
+		if (moved == 0)
+			fault_short(p, r, r->offset + (uint64_t)result);
+		r->offset += moved;
+		r->buffer += moved;
+		r->length -= moved;
+	} else {
+		r->offset = r->end;
+	}
+	if (r->offset < r->end && !p->stopping) {
+		submit(p, index);
+		return;
+	}
+	p->free_requests[p->free_request_count++] = index;
+	item->in_flight--;
+	item->broken |= r->offset < r->end;
+	if (item->in_flight > 0 || item->broken || !is_issued(item))
+		return;
+	/* When stopping, what is written still counts, but nothing new is begun. */
+	if (!p->stopping || item->state == ITEM_WRITING)
+		advance(p, item);
+}
+
+static bool is_finished(const struct pipeline *p)
+{
+	return p->exhausted && p->head == p->tail;
+}
+
+static bool flush_is_due(const struct pipeline *p)
+{
+	if (p->write_file < 0 || p->flushing || p->flush_failed)
+		return false;
+	if (p->stopping)
+		return ioq_in_flight(p->q) == 0 && p->mark.offset > p->durable.offset;
+	if (is_finished(p))
+		return !p->flushed_all;
+	return p->mark.offset > p->durable.offset &&
+	       (p->unflushed >= FLUSH_BYTES || clock_ns() - p->flush_ns >= FLUSH_NS);
+}
+
+/*
+ * A checkpoint: what is passed now has been acknowledged, so once a flush that
+ * begins now is through, it is durable, whatever else is in flight.
+ */
+static void begin_flush(struct pipeline *p)
+{
+	bool ok;
+
+	p->flushing = true;
+	p->flushed_all = is_finished(p);
+	p->flush_mark = p->mark;
+	p->flush_ns = clock_ns();
+	p->unflushed = 0;
+	if (ioq_in_flight(p->q) == 0)
+		p->last_life_ns = p->flush_ns;
+	ok = ioq_submit(p->q, &(struct ioq_request){
+		.op = IOQ_FLUSH,
+		.file = (unsigned)p->write_file,
+		.tag = FLUSH_TAG,
+	});
+	assert(ok);
+}
+
+static void complete_flush(struct pipeline *p, int64_t result)
+{
+	struct volume *vol = p->files[p->write_file].vol;
+
+	p->flushing = false;
+	if (result == -EINTR || result == -EAGAIN) {
+		p->flushed_all = false;
+		p->flush_ns = 0;
+		return;
+	}
+	if (result < 0) {
+		/*
+		 * The kernel tells of a lost write once.  Another flush would
+		 * succeed, and prove nothing: there is no durable mark after this.
+		 */
+		struct err *err = fault(p);
+
+		p->flush_failed = true;
+		err_sys(err, (int)-result, vol->path, "cannot flush what was written before byte %llu",
+			(unsigned long long)p->flush_mark.offset);
+		err->class = ERR_STOPPED;
+		if (err == &p->later)
+			log_warning("%s: %s", err->object, err->cause);
+		return;
+	}
+	drop_cache(vol, p->durable.offset, p->flush_mark.offset);
+	if (p->flushed_all && vol->fd_buffered >= 0)
+		posix_fadvise(vol->fd_buffered, (off_t)round_down(p->direct_end, BLOCK_BYTES), 0,
+			      POSIX_FADV_DONTNEED);
+	if (p->ops->durable && p->ops->durable(p, &p->flush_mark, &p->later) < 0) {
+		p->flush_failed = true;
+		fault_later(p);
+		return;
+	}
+	p->durable = p->flush_mark;
+}
+
+/* Does the user want us to stop, or has nothing moved for too long? */
+static void look_up(struct pipeline *p)
+{
+	int asked = interrupt_requested();
+
+	if (asked && !p->stopping)
+		err_set(fault(p), ERR_STOPPED, subject(p)->path, "interrupted");
+	if (asked > 1)
+		p->abandoned = true;
+	if (p->stall_ns && ioq_in_flight(p->q) > 0 && clock_ns() - p->last_life_ns >= p->stall_ns) {
+		uint64_t at = p->head < p->tail ? item_at(p, p->head)->offset : p->mark.offset;
+		char buf[TEXT_SIZE_MAX];
+
+		if (p->stall_ns < 1000 * MILLISECOND)
+			snprintf(buf, sizeof(buf), "%ums", (unsigned)(p->stall_ns / MILLISECOND));
+		else
+			text_duration(p->stall_ns / (1000 * MILLISECOND), buf);
+		err_set(fault(p), ERR_STOPPED, subject(p)->path, "nothing moved for %s at byte %llu",
+			buf, (unsigned long long)at);
+		p->abandoned = true;
+	}
+}
+
+static void wait_for_results(struct pipeline *p)
+{
+	struct ioq_result results[PIPELINE_REQUESTS + 1];
+	unsigned timeout_ms = TICK_MS;
+	uint64_t now;
+	int n;
+
+	if (may_feed(p))
+		timeout_ms = 0;
+	else if (!p->stopping && p->pace_wait_ns)
+		timeout_ms = (unsigned)min_u64((p->pace_wait_ns + MILLISECOND - 1) / MILLISECOND, TICK_MS);
+	if (timeout_ms == 0 && ioq_in_flight(p->q) == 0)
+		return;
+	n = ioq_wait(p->q, results, PIPELINE_REQUESTS + 1, timeout_ms);
+	if (n < 0) {
+		struct err *err = fault(p);
+
+		err_sys(err, -n, subject(p)->path, "cannot wait for I/O");
+		err->class = ERR_STOPPED;
+		p->abandoned = true;
+		return;
+	}
+	now = n > 0 ? clock_ns() : 0;
+	for (int i = 0; i < n; i++) {
+		if (results[i].result != -EINTR && results[i].result != -EAGAIN)
+			p->last_life_ns = now;
+		if (results[i].tag == FLUSH_TAG)
+			complete_flush(p, results[i].result);
+		else
+			complete_request(p, (unsigned)results[i].tag, results[i].result);
+	}
+}
+
+static void loop(struct pipeline *p)
+{
+	for (;;) {
+		look_up(p);
+		if (p->abandoned)
+			return;
+		feed(p);
+		if (!p->stopping)
+			issue(p);
+		if (flush_is_due(p))
+			begin_flush(p);
+		if (ioq_in_flight(p->q) == 0 && (p->stopping || is_finished(p)) && !flush_is_due(p))
+			return;
+		wait_for_results(p);
+	}
+}
+
+static unsigned choose_depth(const struct pipeline *p)
+{
+	uint64_t leaves = (p->files[0].end - min_u64(p->mark.offset, p->files[0].end)) / LEAF_BYTES + 1;
+	unsigned depth = p->opt->depth;
+	bool rotational = false;
+
+	for (unsigned f = 0; f < p->file_count; f++)
+		rotational |= p->files[f].vol->rotational;
+	if (depth == 0)
+		depth = rotational ? SLOTS_MOST / 2 : SLOTS_MOST;
+	if (depth > SLOTS_MOST)
+		depth = SLOTS_MOST;
+	return (unsigned)min_u64(depth, leaves);
+}
+
+static int setup(struct pipeline *p, struct err *err)
+{
+	uint64_t now = clock_ns();
+	int fds[2] = { -1, -1 };
+	int r;
+
+	p->err = err;
+	p->depth = choose_depth(p);
+	pace_init(&p->own_pace, p->opt->bytes_per_second, now);
+	p->pace = p->opt->pace ? p->opt->pace : &p->own_pace;
+	p->stall_ns = p->opt->stall_ms * MILLISECOND;
+	p->flush_ns = now;
+	p->durable = p->mark;
+	p->dropped = p->mark.offset;
+	if (p->write_file >= 0) {
+		const struct pipeline_file *file = &p->files[p->write_file];
+
+		p->write_end = file->end;
+		p->direct_end = file->end;
+		if (file->vol->direct && file->end % file->vol->align) {
+			uint32_t unit = file->vol->align > BLOCK_BYTES ? file->vol->align : BLOCK_BYTES;
+
+			assert(file->vol->fd_buffered >= 0);
+			p->direct_end = round_down(file->end, unit);
+		}
+	}
+	for (unsigned i = 0; i < PIPELINE_REQUESTS; i++)
+		p->free_requests[p->free_request_count++] = i;
+	for (unsigned f = 0; f < p->file_count; f++)
+		fds[f] = p->files[f].vol->fd;
+	r = slots_init(&p->slots, p->buffers ? p->depth : 0, p->buffers);
+	if (r < 0)
+		return err_sys(err, -r, NULL, "cannot allocate memory for I/O");
+	return ioq_open(&p->q, p->opt->engine, fds, p->file_count, p->slots.memory, p->slots.size,
+			PIPELINE_REQUESTS + 1, err);
+}
+
+int pipeline_run(struct pipeline *p, struct block_copy_result *ret_result, struct err *err)
+{
+	uint64_t start_ns = clock_ns();
+	bool in_flight = false;
+
+	if (setup(p, err) < 0) {
+		p->stopping = true;
+	} else {
+		loop(p);
+		drop_read_cache(p);
+		in_flight = ioq_in_flight(p->q) > 0;
+	}
+	if (ret_result) {
+		const char *reason = p->q ? ioq_fallback_reason(p->q) : NULL;
+
+		*ret_result = (struct block_copy_result){
+			.mark = p->stopping ? p->durable : p->mark,
+			.nanoseconds = clock_ns() - start_ns,
+		};
+		snprintf(ret_result->engine, sizeof(ret_result->engine), "%s",
+			 p->q ? ioq_engine(p->q) : "");
+		snprintf(ret_result->fallback, sizeof(ret_result->fallback), "%s",
+			 reason ? reason : "");
+	}
+	ioq_close(p->q);
+	/*
+	 * After a stall the kernel may still write into the memory, or read
+	 * from it, when it is unstuck: the memory stays where it is.
+	 */
+	if (!in_flight)
+		slots_free(&p->slots);
+	return p->stopping ? -1 : 0;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a job moves, and the steps it is made of.  The planner picks steps from
+ * the table in steps.c; the runner calls them in order, and journals around
+ * each.  A step never sees the journal, nor another step.
+ */
+#ifndef ENGINES_STEP_H
+#define ENGINES_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engines/block_copy.h"
+#include "volumes/volume.h"
+
+struct err;
+
+enum verify_mode {
+	VERIFY_FULL,		/* read the destination back from the medium, compare hashes */
+	VERIFY_NONE,
+};
+
+enum wipe_mode {
+	WIPE_NONE,
+	WIPE_ZERO,		/* overwrite what the source has allocated with zeroes */
+	WIPE_DISCARD,		/* give its blocks back: punch or discard, reads as zero after */
+};
+
+/* One move, as planned and journalled; the same from its first step to its last. */
+struct move {
+	struct facts source;
+	struct facts destination;	/* what was there when it was planned: a volume, or nothing */
+
+	bool create;			/* the job makes the destination, as a file */
+	char *name;			/* create: its name in destination.dir */
+	char *temp_name;		/* create: its name there until it is published */
+
+	enum verify_mode verify;
+	bool sparse;
+	bool delta;
+	bool remove;			/* remove the source in the end (a file) */
+	enum wipe_mode wipe;		/* wipe it before that */
+	uint64_t bytes_per_second;	/* 0: no limit */
+	uint64_t stall_ms;		/* 0: no limit */
+};
+
+void move_free(struct move *move);
+json_t *move_to_json(const struct move *move);
+int move_from_json(struct move *move, const json_t *json, struct err *err);
+
+/* What a run of steps has found out so far; journalled when a step is done. */
+struct progress_record {
+	struct facts target;		/* the destination being written: what create-file made, or destination */
+	struct mark mark;		/* the copy, as far as it is durable */
+	uint64_t copy_ns;		/* time spent copying, over all runs */
+	uint64_t verify_ns;
+	uint64_t resumed_at;		/* where the last resume took the copy up */
+	uint64_t rewritten;		/* delta: bytes that differed */
+	uint64_t allocated_after;
+	char tree_hash[33];		/* empty: not known */
+	bool verified;
+	bool cloned;			/* by reflink: nothing was copied */
+	struct text_list notes;		/* fall-backs and the like, for the receipt */
+};
+
+struct step_context {
+	const char *job_id;
+	const char *job_dir;
+	const struct move *move;
+	struct progress_record *record;
+	bool same_boot;			/* the move was planned since the machine started */
+	struct monitor *mon;
+};
+
+enum step_result {
+	STEP_DONE,		/* it happened, and it is durable */
+	STEP_UNDONE,		/* it failed and can be rolled back with all before it */
+	STEP_STOPPED,		/* it stopped; going on later is possible and wanted */
+	STEP_UNSURE,		/* it failed part-way: touch nothing more, tell the user */
+};
+
+struct step_ops {
+	const char *name;	/* stable: journalled, and part of the plan's JSON */
+	const char *state;	/* the job's state once it is done; NULL: unchanged */
+	const char *doing;	/* the job's state while it runs; NULL: unchanged */
+	bool irrevocable;	/* from here on there is only forward */
+
+	/*
+	 * Do it, or find that it is done already: after a crash it is called
+	 * again, and must look at what is there (the runner does not know how
+	 * far it had come).
+	 */
+	enum step_result (*run)(struct step_context *ctx, struct err *err);
+
+	/*
+	 * Take it back; may be called twice, and when run() never was.  Touches
+	 * only what is provably ours.  NULL: there is nothing to take back.
+	 */
+	int (*undo)(struct step_context *ctx, struct err *err);
+
+	/* What it is done to, for the plan; free it. */
+	char *(*object)(const struct move *move);
+};
+
+const struct step_ops *step_by_name(const char *name);
+
+/* The paths of a destination that the job makes; free them. */
+char *move_temp_path(const struct move *move);
+char *move_final_path(const struct move *move);
+
+extern const struct step_ops create_file_step;		/* the destination, under its temporary name */
+extern const struct step_ops reflink_step;		/* share the source's extents */
+extern const struct step_ops copy_step;
+extern const struct step_ops zero_tail_step;		/* what lies beyond the source's size */
+extern const struct step_ops verify_step;
+extern const struct step_ops publish_step;		/* give the destination its name */
+extern const struct step_ops commit_step;		/* look at both ends once more; the point of no return */
+extern const struct step_ops wipe_source_step;
+extern const struct step_ops remove_source_step;
+
+#endif

@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Jobs on disk, folded back from their journals. */
+#include "job.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "journal.h"
+#include "support/clock.h"
+#include "support/err.h"
+#include "support/interrupt.h"
+#include "support/json.h"
+#include "support/log.h"
+#include "sys/uuid.h"
+
+/* ---- where jobs live ---- */
+
+char *job_state_dir(const char *option)
+{
+	const char *env = getenv("VOLMIG_STATE_DIR");
+	const char *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+
+	if (option)
+		return text_copy(option);
+	if (env && *env)
+		return text_copy(env);
+	if (geteuid() == 0)
+		return text_copy("/var/lib/volmig");
+	if (xdg && *xdg == '/')
+		return text_format("%s/volmig", xdg);
+	return text_format("%s/.local/state/volmig", home && *home ? home : "");
+}
+
+/* mkdir -p, each directory 0700 and durable. */
+static int make_dirs(const char *path, struct err *err)
+{
+	char *copy = text_copy(path);
+	int ret = 0;
+
+	for (char *p = copy + 1; ret == 0; p++) {
+		bool last = !*p;
+
+		if (*p != '/' && !last)
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST) {
+			err_sys(err, errno, path, "cannot make the state directory");
+			err->class = ERR_REFUSED;
+			ret = err_next(err, "choose another with --state-dir");
+		}
+		if (last)
+			break;
+		*p = '/';
+	}
+	free(copy);
+	return ret;
+}
+
+int job_state_dir_make(const char *state_dir, struct err *err)
+{
+	char *jobs = text_format("%s/jobs", state_dir);
+	int ret = make_dirs(jobs, err);
+
+	if (ret == 0 && access(jobs, R_OK | W_OK | X_OK) < 0) {
+		err_sys(err, errno, state_dir, "the state directory is not writable");
+		err->class = ERR_REFUSED;
+		ret = err_next(err, "choose another with --state-dir");
+	}
+	free(jobs);
+	return ret;
+}
+
+static char *job_dir(const char *state_dir, const char *id)
+{
+	return text_format("%s/jobs/%s", state_dir, id);
+}
+
+static int sync_dir(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0 || fsync(fd) < 0)
+		ret = err_sys(err, errno, path, "cannot sync the directory");
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/*
+ * A crash can leave a job's directory whose journal does not hold a whole plan
+ * yet, its second line.  Such a job announced nothing and touched nothing.
+ */
+static bool is_stillborn(const char *dir)
+{
+	char *path = text_format("%s/journal.jsonl", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char buf[65536];
+	ssize_t n = fd < 0 ? 0 : pread(fd, buf, sizeof(buf), 0);
+	const char *first = n > 0 ? memchr(buf, '\n', (size_t)n) : NULL;
+
+	free(path);
+	if (fd >= 0)
+		close(fd);
+	return !(n == (ssize_t)sizeof(buf) ||
+		 (first && memchr(first + 1, '\n', (size_t)(buf + n - first - 1))));
+}
+
+/* Under the state directory's lock, so that nobody is making one just now. */
+static void bury_stillborn(const char *state_dir)
+{
+	static const char *const files[] = { "journal.jsonl", "lock" };
+	char *path = text_format("%s/jobs", state_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char id[UUID_TEXT_SIZE], *job;
+
+		if (!uuid_canonical(entry->d_name, id))
+			continue;
+		job = text_format("%s/%s", path, entry->d_name);
+		if (is_stillborn(job)) {
+			for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+				char *file = text_format("%s/%s", job, files[i]);
+
+				unlink(file);
+				free(file);
+			}
+			rmdir(job);
+		}
+		free(job);
+	}
+	if (dir)
+		closedir(dir);
+	free(path);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err)
+{
+	char *path = text_format("%s/jobs", state_dir);
+	struct text_list keyed = { 0 };
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int ret = 0;
+
+	if (!dir) {
+		if (errno != ENOENT)
+			ret = err_sys(err, errno, path, "cannot read the state directory");
+		free(path);
+		return ret;
+	}
+	while ((entry = readdir(dir))) {
+		char id[UUID_TEXT_SIZE], *lock, *job;
+		struct stat st = { 0 };
+		bool stillborn;
+
+		if (!uuid_canonical(entry->d_name, id))
+			continue;
+		job = text_format("%s/%s", path, entry->d_name);
+		stillborn = is_stillborn(job);
+		free(job);
+		if (stillborn)
+			continue;
+		/* The lock file is made once and never written: its time is the job's beginning. */
+		lock = text_format("%s/%s/lock", path, entry->d_name);
+		if (stat(lock, &st) == 0)
+			text_list_add(&keyed, text_format("%020lld.%09ld %s", (long long)st.st_mtim.tv_sec,
+							  st.st_mtim.tv_nsec, id));
+		free(lock);
+	}
+	closedir(dir);
+	free(path);
+	if (keyed.count)
+		qsort(keyed.items, keyed.count, sizeof(*keyed.items), compare_ids);
+	for (size_t i = 0; i < keyed.count; i++)
+		text_list_add(ret_ids, text_copy(strchr(keyed.items[i], ' ') + 1));
+	text_list_free(&keyed);
+	return 0;
+}
+
+int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_SIZE],
+	     struct err *err)
+{
+	struct text_list ids = { 0 };
+	size_t len = strlen(text);
+	int found = 0;
+
+	if (len < 4 || strspn(text, "0123456789abcdefABCDEF-") != len)
+		return err_set(err, ERR_USAGE, text, "is no job: give its UUID, or at least the first 4 characters");
+	if (job_list(state_dir, &ids, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ids.count; i++) {
+		if (strncasecmp(ids.items[i], text, len))
+			continue;
+		memcpy(ret_id, ids.items[i], JOB_ID_SIZE);
+		found++;
+	}
+	text_list_free(&ids);
+	if (found > 1)
+		return err_set(err, ERR_USAGE, text, "means %d jobs: give more of the UUID", found);
+	return found;
+}
+
+/* ---- who works on it ---- */
+
+pid_t job_worker(const char *state_dir, const char *id)
+{
+	char *path = text_format("%s/jobs/%s/lock", state_dir, id);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	pid_t pid = 0;
+
+	free(path);
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		pid = lock.l_pid > 0 ? lock.l_pid : -1;
+	close(fd);
+	return pid;
+}
+
+/*
+ * A POSIX lock, because the kernel names its holder.  It is lost as soon as
+ * this process closes any descriptor of the file, so nobody else in here may
+ * open it: job_worker() is only asked about jobs that are not ours.
+ */
+static int take_lock(struct job *job, int flags, struct err *err)
+{
+	char *path = text_format("%s/lock", job->dir);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int ret = -1;
+
+	job->lock = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	if (job->lock < 0) {
+		err_sys(err, errno, path, "cannot open the job's lock");
+	} else if (fcntl(job->lock, F_SETLK, &lock) < 0) {
+		struct flock holder = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+		if (fcntl(job->lock, F_GETLK, &holder) < 0 || holder.l_type == F_UNLCK)
+			holder.l_pid = 0;
+		err_set(err, ERR_REFUSED, job->id, "the job is running (pid %d)", (int)holder.l_pid);
+		err_next(err, "wait for it, or end it with volmig abort %s", job->id);
+	} else {
+		ret = 0;
+	}
+	free(path);
+	return ret;
+}
+
+/* ---- folding the journal ---- */
+
+static json_t *mark_to_json(const struct mark *mark)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "offset", (json_int_t)mark->offset,
+			 "bytes_data", (json_int_t)mark->bytes_data,
+			 "bytes_zero", (json_int_t)mark->bytes_zero,
+			 "bytes_written", (json_int_t)mark->bytes_written);
+}
+
+static struct mark mark_from_json(const json_t *json)
+{
+	return (struct mark){
+		.offset = json_get_u64(json, "offset"),
+		.bytes_data = json_get_u64(json, "bytes_data"),
+		.bytes_zero = json_get_u64(json, "bytes_zero"),
+		.bytes_written = json_get_u64(json, "bytes_written"),
+	};
+}
+
+static json_t *record_to_json(const struct progress_record *record)
+{
+	json_t *notes = json_array();
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < record->notes.count; i++)
+		json_array_append_new(notes, json_text(record->notes.items[i]));
+	json_put(json, "target", record->target.kind ? facts_to_json(&record->target) : json_null());
+	json_put(json, "mark", mark_to_json(&record->mark));
+	json_put(json, "copy_ns", json_u64(record->copy_ns));
+	json_put(json, "verify_ns", json_u64(record->verify_ns));
+	json_put(json, "resumed_at", json_u64(record->resumed_at));
+	json_put(json, "rewritten", json_u64(record->rewritten));
+	json_put(json, "allocated_after", json_u64(record->allocated_after));
+	json_put(json, "tree_hash", json_string(record->tree_hash));
+	json_put(json, "verified", json_boolean(record->verified));
+	json_put(json, "cloned", json_boolean(record->cloned));
+	json_put(json, "notes", notes);
+	return json;
+}
+
+static void record_free(struct progress_record *record)
+{
+	facts_free(&record->target);
+	text_list_free(&record->notes);
+	*record = (struct progress_record){ 0 };
+}
+
+static int record_from_json(struct progress_record *record, const json_t *json, struct err *err)
+{
+	const json_t *target = json_object_get(json, "target"), *note;
+	const char *hash = json_get_string(json, "tree_hash");
+	size_t i;
+
+	record_free(record);
+	if (json_is_object(target) && facts_from_json(&record->target, target, err) < 0)
+		return -1;
+	record->mark = mark_from_json(json_object_get(json, "mark"));
+	record->copy_ns = json_get_u64(json, "copy_ns");
+	record->verify_ns = json_get_u64(json, "verify_ns");
+	record->resumed_at = json_get_u64(json, "resumed_at");
+	record->rewritten = json_get_u64(json, "rewritten");
+	record->allocated_after = json_get_u64(json, "allocated_after");
+	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");
+	record->verified = json_get_bool(json, "verified");
+	record->cloned = json_get_bool(json, "cloned");
+	json_array_foreach(json_object_get(json, "notes"), i, note)
+		text_list_add(&record->notes, text_copy(json_string_value(note)));
+	return 0;
+}
+
+/* An existing destination is its own target from the start. */
+static int target_from_plan(struct job *job, struct err *err)
+{
+	json_t *json;
+	int ret;
+
+	if (job->plan.move.create)
+		return 0;
+	json = facts_to_json(&job->plan.move.destination);
+	ret = facts_from_json(&job->record.target, json, err);
+	json_decref(json);
+	return ret;
+}
+
+static int fold_plan(struct job *job, const json_t *record, struct err *err)
+{
+	char boot[UUID_TEXT_SIZE];
+	const char *was = json_get_string(record, "boot");
+
+	if (job->plan.step_count)
+		return err_set(err, ERR_REFUSED, job->id, "the journal holds two plans");
+	if (plan_from_json(&job->plan, json_object_get(record, "plan"), err) < 0)
+		return -1;
+	uuid_of_boot(boot);
+	job->same_boot = *boot && was && !strcmp(boot, was);
+	snprintf(job->planned_at, sizeof(job->planned_at), "%s", json_get_string(record, "time") ?: "");
+	return target_from_plan(job, err);
+}
+
+static int fold(const json_t *record, void *data, struct err *err)
+{
+	struct job *job = data;
+	const char *rec = json_get_string(record, "rec");
+
+	snprintf(job->touched_at, sizeof(job->touched_at), "%s", json_get_string(record, "time") ?: "");
+	if (!rec)
+		return json_object_get(record, "journal") ? 0 :
+		       err_set(err, ERR_REFUSED, job->id, "the journal has a record without a kind");
+	if (!strcmp(rec, "plan"))
+		return fold_plan(job, record, err);
+	if (!job->plan.step_count)
+		return err_set(err, ERR_REFUSED, job->id, "the journal does not begin with a plan");
+	if (job->ended)
+		return err_set(err, ERR_REFUSED, job->id, "the journal goes on after its end");
+
+	if (!strcmp(rec, "begin") || !strcmp(rec, "done")) {
+		if (json_get_u64(record, "step") != job->steps_done ||
+		    job->steps_done >= job->plan.step_count)
+			return err_set(err, ERR_REFUSED, job->id, "the journal's steps are out of order");
+		job->step_begun = !strcmp(rec, "begin");
+		if (job->step_begun) {
+			job->written |= job->plan.steps[job->steps_done]->doing != NULL;
+			return 0;
+		}
+		job->steps_done++;
+		return record_from_json(&job->record, json_object_get(record, "record"), err);
+	}
+	if (!strcmp(rec, "durable")) {
+		job->record.mark = mark_from_json(json_object_get(record, "mark"));
+	} else if (!strcmp(rec, "stop")) {
+		json_decref(job->stopped);
+		job->stopped = json_deep_copy(json_object_get(record, "error"));
+		return record_from_json(&job->record, json_object_get(record, "record"), err);
+	} else if (!strcmp(rec, "abort")) {
+		job->aborting = true;
+	} else if (!strcmp(rec, "undone")) {
+		if (json_get_u64(record, "step") > job->steps_done)
+			return err_set(err, ERR_REFUSED, job->id, "the journal's steps are out of order");
+		job->steps_done = json_get_u64(record, "step");
+		job->step_begun = false;
+	} else if (!strcmp(rec, "end")) {
+		job->ended = true;
+		job->aborted = json_get_bool(record, "aborted");
+		job->result = json_deep_copy(json_object_get(record, "result"));
+	} else {
+		return err_set(err, ERR_REFUSED, job->id, "the journal has a record of unknown kind: %s", rec);
+	}
+	return 0;
+}
+
+const char *job_state(const struct job *job)
+{
+	const char *state = "planned";
+
+	if (job->ended)
+		return job->aborted ? "aborted" : "cleaned";
+	for (size_t i = 0; i < job->steps_done; i++)
+		if (job->plan.steps[i]->state)
+			state = job->plan.steps[i]->state;
+	if (job->step_begun && job->plan.steps[job->steps_done]->doing)
+		state = job->plan.steps[job->steps_done]->doing;
+	return state;
+}
+
+bool job_committed(const struct job *job)
+{
+	for (size_t i = 0; i < job->steps_done; i++)
+		if (job->plan.steps[i]->irrevocable)
+			return true;
+	return false;
+}
+
+/* ---- opening and making ---- */
+
+static int job_open_at(const char *state_dir, const char *id, enum job_open_mode mode,
+		       struct job *job, struct err *err)
+{
+	char *path;
+	int ret = -1;
+
+	*job = (struct job){ .lock = -1 };
+	memcpy(job->id, id, JOB_ID_SIZE);
+	job->dir = job_dir(state_dir, id);
+	path = text_format("%s/journal.jsonl", job->dir);
+	if (mode == JOB_LOOK) {
+		ret = journal_read(path, fold, job, err);
+	} else if (take_lock(job, 0, err) == 0) {
+		ret = journal_open(&job->journal, path, fold, job, err);
+	}
+	free(path);
+	if (ret == 0 && !job->plan.step_count)
+		ret = err_set(err, ERR_REFUSED, id, "the job was never planned to its end: nothing was touched");
+	if (ret < 0 && !*err->object)
+		snprintf(err->object, sizeof(err->object), "%s", id);
+	return ret;
+}
+
+int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
+	     struct job *ret_job, struct err *err)
+{
+	if (job_open_at(state_dir, id, mode, ret_job, err) < 0) {
+		job_close(ret_job);
+		return -1;
+	}
+	return 0;
+}
+
+void job_close(struct job *job)
+{
+	journal_close(job->journal);
+	if (job->lock >= 0)
+		close(job->lock);
+	free(job->dir);
+	plan_free(&job->plan);
+	record_free(&job->record);
+	json_decref(job->result);
+	json_decref(job->stopped);
+	*job = (struct job){ .lock = -1 };
+}
+
+/*
+ * Has it ended?  Looks at the last line only, so that thousands of receipts
+ * cost little; a journal that does not end well counts as unfinished.
+ */
+static bool ended_quickly(const char *state_dir, const char *id)
+{
+	char *path = text_format("%s/jobs/%s/journal.jsonl", state_dir, id);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	static const char kind[] = "{\"rec\":\"end\",";
+	char buf[65536];
+	bool ended = false;
+	struct stat st;
+
+	free(path);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0) {
+		off_t from = st.st_size > (off_t)sizeof(buf) ? st.st_size - (off_t)sizeof(buf) : 0;
+		ssize_t n = pread(fd, buf, sizeof(buf), from);
+
+		if (n > 1 && buf[n - 1] == '\n') {
+			const char *line = memrchr(buf, '\n', (size_t)n - 1);
+
+			line = line ? line + 1 : buf;
+			ended = buf + n - line > (ssize_t)sizeof(kind) &&
+				!memcmp(line, kind, sizeof(kind) - 1);
+		}
+	}
+	close(fd);
+	return ended;
+}
+
+/* Do two moves touch the same volume or make the same file? */
+static bool moves_collide(const struct move *a, const struct move *b)
+{
+	char *path_a, *path_b;
+	bool same;
+
+	if (facts_overlap(&a->source, &b->source) ||
+	    facts_overlap(&a->source, &b->destination) ||
+	    facts_overlap(&a->destination, &b->source) ||
+	    facts_overlap(&a->destination, &b->destination))
+		return true;
+	path_a = move_final_path(a);
+	path_b = move_final_path(b);
+	same = !strcmp(path_a, path_b);
+	free(path_a);
+	free(path_b);
+	return same;
+}
+
+/* ret_worker: the other job's process, 0 when it is not running. */
+static int find_conflict(const char *state_dir, const char *id, const struct plan *plan,
+			 pid_t *ret_worker, struct err *err)
+{
+	struct text_list ids = { 0 };
+	int ret = 0;
+
+	if (job_list(state_dir, &ids, err) < 0)
+		return -1;
+	for (size_t i = 0; ret == 0 && i < ids.count; i++) {
+		struct err ignored = ERR_INIT;
+		struct job other;
+
+		if (!strcmp(ids.items[i], id) || ended_quickly(state_dir, ids.items[i]))
+			continue;
+		if (job_open(state_dir, ids.items[i], JOB_LOOK, &other, &ignored) < 0) {
+			log_warning("%s: %s", ids.items[i], ignored.cause);
+			continue;
+		}
+		if (!other.ended && moves_collide(&plan->move, &other.plan.move)) {
+			char *path = move_final_path(&other.plan.move);
+
+			*ret_worker = job_worker(state_dir, other.id);
+			err_set(err, ERR_REFUSED, plan->move.source.spec,
+				"job %s (%s, %s) holds a volume of this move: %s -> %s", other.id,
+				job_state(&other), *ret_worker ? "running" : "not running",
+				other.plan.move.source.path, path);
+			if (*ret_worker)
+				err_next(err, "wait for it with --wait-lock");
+			else
+				err_next(err, "volmig resume %s, or volmig abort %s", other.id, other.id);
+			free(path);
+			ret = -1;
+		}
+		job_close(&other);
+	}
+	text_list_free(&ids);
+	return ret;
+}
+
+int job_check_conflicts(const char *state_dir, const char *id, const struct plan *plan,
+			struct err *err)
+{
+	pid_t worker;
+
+	return find_conflict(state_dir, id, plan, &worker, err);
+}
+
+/* One process at a time looks for conflicts and makes its job. */
+static int lock_state_dir(const char *state_dir, struct err *err)
+{
+	char *path = text_format("%s/jobs", state_dir);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		err_sys(err, errno, path, "cannot lock the state directory");
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+	}
+	free(path);
+	return fd;
+}
+
+/* Under the state directory's lock.  Leaves nothing behind when it fails. */
+static int make_job(const char *state_dir, const char *id, struct plan *plan,
+		    struct job *job, struct err *err)
+{
+	char boot[UUID_TEXT_SIZE];
+	char *jobs = text_format("%s/jobs", state_dir);
+	char *path = NULL, *lock = NULL;
+	int ret = -1;
+
+	*job = (struct job){ .lock = -1, .same_boot = true };
+	memcpy(job->id, id, JOB_ID_SIZE);
+	job->dir = job_dir(state_dir, id);
+	path = text_format("%s/journal.jsonl", job->dir);
+	lock = text_format("%s/lock", job->dir);
+	if (mkdir(job->dir, 0700) < 0) {
+		if (errno == EEXIST)
+			err_set(err, ERR_REFUSED, id, "there is a job of that id already");
+		else
+			err_sys(err, errno, job->dir, "cannot make the job's directory");
+		goto out;
+	}
+	job->plan = *plan;
+	if (take_lock(job, O_CREAT | O_EXCL, err) < 0 ||
+	    journal_create(&job->journal, path, err) < 0 ||
+	    target_from_plan(job, err) < 0 ||
+	    sync_dir(job->dir, err) < 0 || sync_dir(jobs, err) < 0 ||
+	    journal_append(job->journal,
+			   json_pack("{s:s, s:s, s:s, s:o}", "rec", "plan", "job", id, "boot",
+				     uuid_of_boot(boot), "plan", plan_to_json(plan)), err) < 0) {
+		unlink(path);
+		unlink(lock);
+		rmdir(job->dir);
+		job->plan = (struct plan){ 0 };		/* stays the caller's */
+		goto out;
+	}
+	*plan = (struct plan){ 0 };
+	snprintf(job->planned_at, sizeof(job->planned_at), "%s", journal_last_time(job->journal));
+	ret = 0;
+out:
+	free(path);
+	free(lock);
+	free(jobs);
+	if (ret < 0)
+		job_close(job);
+	return ret;
+}
+
+int job_create(const char *state_dir, const char *id, struct plan *plan,
+	       uint64_t wait_ms, struct job *ret_job, struct err *err)
+{
+	uint64_t until = clock_ns() + wait_ms * 1000000;
+
+	for (;;) {
+		struct timespec pause = { .tv_nsec = 200000000 };
+		pid_t worker = 0;
+		int ret, lock = lock_state_dir(state_dir, err);
+
+		if (lock < 0)
+			return -1;
+		bury_stillborn(state_dir);
+		ret = find_conflict(state_dir, id, plan, &worker, err);
+		if (ret == 0)
+			ret = make_job(state_dir, id, plan, ret_job, err);
+		close(lock);
+		if (ret == 0 || !worker || clock_ns() >= until)
+			return ret;
+		if (interrupt_requested())
+			return err_set(err, ERR_FAILED, id, "interrupted while waiting; nothing was touched");
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* ---- writing ---- */
+
+/* The kind comes first: ended_quickly() looks for it there. */
+int job_begin_step(struct job *job, struct err *err)
+{
+	if (journal_append(job->journal,
+			   json_pack("{s:s, s:I, s:s}", "rec", "begin", "step", (json_int_t)job->steps_done,
+				     "name", job->plan.steps[job->steps_done]->name), err) < 0)
+		return -1;
+	job->step_begun = true;
+	job->written |= job->plan.steps[job->steps_done]->doing != NULL;
+	return 0;
+}
+
+int job_note_durable(struct job *job, const struct mark *mark, struct err *err)
+{
+	if (journal_append(job->journal, json_pack("{s:s, s:o}", "rec", "durable",
+						   "mark", mark_to_json(mark)), err) < 0)
+		return -1;
+	job->record.mark = *mark;
+	return 0;
+}
+
+int job_done_step(struct job *job, struct err *err)
+{
+	if (journal_append(job->journal,
+			   json_pack("{s:s, s:I, s:s, s:o}", "rec", "done", "step",
+				     (json_int_t)job->steps_done,
+				     "name", job->plan.steps[job->steps_done]->name,
+				     "record", record_to_json(&job->record)), err) < 0)
+		return -1;
+	job->steps_done++;
+	job->step_begun = false;
+	return 0;
+}
+
+int job_note_stop(struct job *job, const struct err *why, struct err *err)
+{
+	char *message = text_format("%s%s%s", why->object, *why->object ? ": " : "", why->cause);
+	json_t *error = json_pack("{s:s, s:o}", "class", err_class_name(why->class),
+				  "message", json_text(message));
+
+	free(message);
+	json_decref(job->stopped);
+	job->stopped = json_incref(error);
+	return journal_append(job->journal, json_pack("{s:s, s:o, s:o}", "rec", "stop", "error", error,
+						      "record", record_to_json(&job->record)), err);
+}
+
+int job_begin_abort(struct job *job, struct err *err)
+{
+	if (!job->aborting &&
+	    journal_append(job->journal, json_pack("{s:s}", "rec", "abort"), err) < 0)
+		return -1;
+	job->aborting = true;
+	return 0;
+}
+
+int job_undone_step(struct job *job, size_t step, struct err *err)
+{
+	if (journal_append(job->journal, json_pack("{s:s, s:I}", "rec", "undone",
+						   "step", (json_int_t)step), err) < 0)
+		return -1;
+	job->steps_done = step;
+	job->step_begun = false;
+	return 0;
+}
+
+int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
+{
+	char *leaves = text_format("%s/leaves", job->dir);
+	json_t *record = json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted, "result", result);
+
+	if (journal_append(job->journal, record, err) < 0) {
+		free(leaves);
+		return -1;
+	}
+	job->ended = true;
+	job->aborted = aborted;
+	json_decref(job->result);
+	job->result = json_incref(result);
+	/* They prove a copy to its own job only; the receipt has their root. */
+	unlink(leaves);
+	free(leaves);
+	return 0;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Jobs on disk: STATE_DIR/jobs/UUID/journal.jsonl, read back into what is
+ * planned and how far it has come; and who holds which volume.
+ *
+ * An unfinished job holds its source and its destination, running or not:
+ * nobody else may move them until it is resumed or aborted.  The journals
+ * themselves are the locks, so that there is nothing to go stale.  A process
+ * that works on a job holds a POSIX lock on jobs/UUID/lock; the kernel drops
+ * it when the process dies, and tells who has it.
+ */
+#ifndef JOB_H
+#define JOB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "engines/step.h"
+#include "plan.h"
+
+struct err;
+struct journal;
+
+struct job {
+	char id[JOB_ID_SIZE];
+	char *dir;
+	int lock;			/* -1: only looked at */
+	struct journal *journal;	/* NULL: only looked at */
+
+	struct plan plan;
+	bool same_boot;			/* planned since the machine started */
+
+	/* Folded from the journal. */
+	struct progress_record record;
+	size_t steps_done;
+	bool step_begun;		/* steps[steps_done] was begun */
+	bool written;			/* the destination was, or may have been, written to */
+	bool aborting;			/* an abort was begun */
+	bool ended;
+	bool aborted;			/* ended by roll-back */
+	char planned_at[40], touched_at[40];	/* RFC 3339 */
+	json_t *result;			/* of an ended job: its receipt; else NULL */
+	json_t *stopped;		/* why it stopped last: {"class","message"}; or NULL */
+};
+
+/*
+ * The state directory: option, else VOLMIG_STATE_DIR, else /var/lib/volmig for
+ * root and $XDG_STATE_HOME/volmig (~/.local/state/volmig) for others.  Free it.
+ */
+char *job_state_dir(const char *option);
+
+/* Make it where it is missing; ERR_REFUSED where it cannot be written to. */
+int job_state_dir_make(const char *state_dir, struct err *err);
+
+/*
+ * Record a new job: its journal with the plan is durable when this returns.
+ * The plan is taken over on success.  ERR_REFUSED when another unfinished job
+ * holds the source or the destination; one that is running is waited for up
+ * to wait_ms.
+ */
+int job_create(const char *state_dir, const char *id, struct plan *plan,
+	       uint64_t wait_ms, struct job *ret_job, struct err *err);
+
+/* Only look whether job_create() would be refused. */
+int job_check_conflicts(const char *state_dir, const char *id, const struct plan *plan,
+			struct err *err);
+
+enum job_open_mode {
+	JOB_LOOK,		/* for reports: nothing is locked or changed */
+	JOB_WORK,		/* to go on with it or undo it: ERR_REFUSED while another process does */
+};
+
+int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
+	     struct job *ret_job, struct err *err);
+
+void job_close(struct job *job);
+
+/*
+ * The job that text means: a UUID, or the beginning of one (4 characters at
+ * least).  1 found (ret_id), 0 no such job, -1 error (several, or no UUID).
+ */
+int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_SIZE],
+	     struct err *err);
+
+/* All job ids, sorted by their journals' age; free the list. */
+int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err);
+
+/* The process that works on it now, or 0; -1 where it is not to be known (other pid namespace). */
+pid_t job_worker(const char *state_dir, const char *id);
+
+/* "planned", "copying", ...: stable words, see ARCHITECTURE. */
+const char *job_state(const struct job *job);
+
+/* Is it past its point of no return? */
+bool job_committed(const struct job *job);
+
+/* Journal what happens; each is durable when it returns. */
+int job_begin_step(struct job *job, struct err *err);
+int job_note_durable(struct job *job, const struct mark *mark, struct err *err);
+int job_done_step(struct job *job, struct err *err);
+int job_note_stop(struct job *job, const struct err *why, struct err *err);
+int job_begin_abort(struct job *job, struct err *err);
+int job_undone_step(struct job *job, size_t step, struct err *err);
+int job_end(struct job *job, bool aborted, json_t *result, struct err *err);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a command does from end to end: names in, a report and an outcome out. */
+#include "perform.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "inspect.h"
+#include "job.h"
+#include "report.h"
+#include "run.h"
+#include "support/err.h"
+#include "support/interrupt.h"
+#include "support/json.h"
+#include "support/progress.h"
+#include "sys/uuid.h"
+
+static struct monitor *monitor_of(const struct perform_options *options)
+{
+	return options->progress ? progress_monitor(options->progress) : NULL;
+}
+
+/* "volmig resume UUID", with the state directory where it is not the default. */
+static void next_command(struct err *err, const struct perform_options *options,
+			 const char *verb, const char *job_id)
+{
+	if (options->state_dir)
+		err_next(err, "volmig --state-dir %s %s %s", options->state_dir, verb, job_id);
+	else
+		err_next(err, "volmig %s %s", verb, job_id);
+}
+
+/* Journal the end of a job that has run to its end, and make its receipt. */
+static int finish(struct job *job, bool aborted, json_t **ret_report, struct err *err)
+{
+	json_t *report = report_job(job);
+	int ret;
+
+	json_put(report, "state", json_string(aborted ? "aborted" : "cleaned"));
+	json_object_del(report, "stopped");
+	ret = job_end(job, aborted, report, err);
+	*ret_report = report;
+	return ret;
+}
+
+static int run_to_end(struct job *job, const struct perform_options *options,
+		      json_t **ret_report, struct err *err)
+{
+	struct err second = ERR_INIT;
+	bool rolled_back;
+
+	if (options->progress)
+		progress_set_job(options->progress, job->id);
+	if (run_job(job, monitor_of(options), &rolled_back, err) == 0)
+		return finish(job, false, ret_report, err);
+	if (rolled_back) {
+		finish(job, true, ret_report, &second);
+		return -1;
+	}
+	*ret_report = report_job(job);
+	if (!*err->next && err->class == ERR_UNSURE)
+		next_command(err, options, "status", job->id);
+	else if (!*err->next)
+		next_command(err, options, "resume", job->id);
+	return -1;
+}
+
+/*
+ * The caller chose an id that is known: the job it names answers.  1 when it
+ * does (it is done), 0 when there is none, -1 when it cannot be done again.
+ */
+static int known_job(const struct request *request, const char *state_dir,
+		     const struct perform_options *options, json_t **ret_report, struct err *err)
+{
+	char id[JOB_ID_SIZE];
+	struct job job;
+	int found = job_find(state_dir, options->job_id, id, err);
+
+	if (found <= 0)
+		return found;
+	if (job_open(state_dir, id, JOB_LOOK, &job, err) < 0)
+		return -1;
+	*ret_report = report_job(&job);
+	if (strcmp(job.plan.move.source.spec, request->source) ||
+	    strcmp(job.plan.move.destination.spec, request->destination) ||
+	    job.plan.command != request->command) {
+		found = err_set(err, ERR_REFUSED, id, "that job is another move: %s %s %s",
+				command_name(job.plan.command), job.plan.move.source.spec,
+				job.plan.move.destination.spec);
+	} else if (!job.ended) {
+		found = err_set(err, ERR_REFUSED, id, "the job is unfinished (%s)", job_state(&job));
+		next_command(err, options, "resume", id);
+	} else if (job.aborted) {
+		found = err_set(err, ERR_REFUSED, id, "the job was aborted");
+		err_next(err, "start it again under another id");
+	}
+	job_close(&job);
+	return found;
+}
+
+int perform_move(const struct request *request, const struct perform_options *options,
+		 json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct facts source = { 0 }, destination = { 0 };
+	struct plan plan = { 0 };
+	struct job job = { .lock = -1 };
+	char id[UUID_TEXT_SIZE];
+	int ret = -1, known;
+
+	if (options->job_id) {
+		snprintf(id, sizeof(id), "%s", options->job_id);
+		known = known_job(request, state_dir, options, ret_report, err);
+		if (known) {
+			ret = known > 0 ? 0 : -1;
+			goto out;
+		}
+	} else {
+		uuid_new(id);
+	}
+	if (inspect_named(request->source, SPEC_VOLUME, INSPECT_USES, &source, err) < 0 ||
+	    inspect_named(request->destination, request->command == COMMAND_MIGRATE || request->create ?
+		    SPEC_PLACE : SPEC_VOLUME, INSPECT_USES, &destination, err) < 0 ||
+	    plan_build(request, id, &source, &destination, &plan, err) < 0)
+		goto out;
+	if (options->announce) {
+		json_t *report = report_plan(&plan, id);
+
+		options->announce(report);
+		json_decref(report);
+	}
+	if (options->dry_run) {
+		*ret_report = report_plan(&plan, id);
+		ret = job_check_conflicts(state_dir, id, &plan, err);
+		goto out;
+	}
+	if (job_state_dir_make(state_dir, err) < 0 ||
+	    job_create(state_dir, id, &plan, options->wait_ms, &job, err) < 0)
+		goto out;
+	ret = run_to_end(&job, options, ret_report, err);
+out:
+	job_close(&job);
+	plan_free(&plan);
+	facts_free(&source);
+	facts_free(&destination);
+	free(state_dir);
+	return ret;
+}
+
+static int find_existing(const char *state_dir, const char *text, char id[static JOB_ID_SIZE],
+			 struct err *err)
+{
+	int found = job_find(state_dir, text, id, err);
+
+	if (found < 0)
+		return -1;
+	if (!found) {
+		err_set(err, ERR_USAGE, text, "no such job in %s", state_dir);
+		return err_next(err, "volmig status lists the jobs");
+	}
+	return 0;
+}
+
+/*
+ * What was true when the job was planned must still be: the same source,
+ * unchanged and not in use.  After the commit the steps look for themselves,
+ * since the source may be gone or wiped in part.
+ */
+static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
+{
+	const struct facts *was = &job->plan.move.source;
+	struct facts now = { 0 }, target = { 0 };
+	char *why = NULL;
+	int ret = -1;
+
+	if (job_committed(job))
+		return 0;
+	if (volume_inspect_path(was->path, INSPECT_USES, &now, err) < 0) {
+		err->class = ERR_REFUSED;
+		goto out;
+	}
+	if (!now.kind)
+		why = text_copy("it is gone");
+	else
+		why = facts_not_same(was, &now, job->same_boot);
+	if (!why)
+		why = facts_changed(was, &now);
+	if (why) {
+		err_set(err, ERR_REFUSED, was->path,
+			"the source is not as it was when the job was planned: %s", why);
+		next_command(err, options, "abort", job->id);
+		goto out;
+	}
+	if (now.uses.count) {
+		char *uses = text_list_join(&now.uses);
+
+		err_set(err, ERR_REFUSED, was->path, "in use: %s", uses);
+		free(uses);
+		err_next(err, "end that use, then resume again");
+		goto out;
+	}
+	if (!job->plan.move.create) {
+		if (volume_inspect_path(job->plan.move.destination.path, INSPECT_USES, &target, err) < 0)
+			goto out;
+		if (target.uses.count) {
+			char *uses = text_list_join(&target.uses);
+
+			err_set(err, ERR_REFUSED, target.path, "in use: %s", uses);
+			free(uses);
+			err_next(err, "end that use, then resume again");
+			goto out;
+		}
+	}
+	ret = 0;
+out:
+	free(why);
+	facts_free(&now);
+	facts_free(&target);
+	return ret;
+}
+
+int perform_resume(const char *text, const struct perform_options *options,
+		   json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct job job = { .lock = -1 };
+	char id[JOB_ID_SIZE];
+	int ret = -1;
+
+	if (find_existing(state_dir, text, id, err) < 0 ||
+	    job_open(state_dir, id, JOB_WORK, &job, err) < 0)
+		goto out;
+	if (job.ended) {
+		*ret_report = report_job(&job);
+		if (job.aborted)
+			err_set(err, ERR_REFUSED, id, "the job was aborted, there is nothing to go on with");
+		else
+			ret = 0;
+	} else if (job.aborting) {
+		*ret_report = report_job(&job);
+		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
+		next_command(err, options, "abort", id);
+	} else if (check_ends(&job, options, err) < 0) {
+		*ret_report = report_job(&job);
+	} else {
+		ret = run_to_end(&job, options, ret_report, err);
+	}
+out:
+	job_close(&job);
+	free(state_dir);
+	return ret;
+}
+
+/* Ask the process that works on a job to stop, and wait until it is gone. */
+static int stop_worker(const char *state_dir, const char *id, struct err *err)
+{
+	struct timespec pause = { .tv_nsec = 100000000 };
+	pid_t pid = job_worker(state_dir, id);
+	int fd;
+
+	if (!pid)
+		return 0;
+	if (pid < 0) {
+		err_set(err, ERR_REFUSED, id, "the job is running where its process cannot be seen");
+		return err_next(err, "abort it in its own container or pid name space");
+	}
+	/* The descriptor holds the process, so that the signal cannot reach another of that pid. */
+	fd = pidfd_open(pid, 0);
+	if (fd >= 0 && job_worker(state_dir, id) == pid)
+		pidfd_send_signal(fd, SIGTERM, NULL, 0);
+	if (fd >= 0)
+		close(fd);
+	while (job_worker(state_dir, id)) {
+		if (interrupt_requested()) {
+			err_set(err, ERR_STOPPED, id, "interrupted while waiting for pid %d to stop", (int)pid);
+			return err_next(err, "volmig abort %s", id);
+		}
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int perform_abort(const char *text, const struct perform_options *options,
+		  json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct job job = { .lock = -1 };
+	char id[JOB_ID_SIZE];
+	int ret = -1;
+
+	if (find_existing(state_dir, text, id, err) < 0)
+		goto out;
+	/* Do not stop what could not be undone afterwards. */
+	if (job_open(state_dir, id, JOB_LOOK, &job, err) < 0)
+		goto out;
+	if (job_committed(&job) && !job.ended) {
+		*ret_report = report_job(&job);
+		err_set(err, ERR_REFUSED, id, "the job is past its point of no return");
+		next_command(err, options, "resume", id);
+		goto out;
+	}
+	job_close(&job);
+	if (stop_worker(state_dir, id, err) < 0 ||
+	    job_open(state_dir, id, JOB_WORK, &job, err) < 0)
+		goto out;
+	if (job.ended) {
+		*ret_report = report_job(&job);
+		if (job.aborted)
+			ret = 0;
+		else
+			err_set(err, ERR_REFUSED, id, "the job is done, there is nothing to undo");
+	} else if (run_undo(&job, monitor_of(options), err) < 0) {
+		*ret_report = report_job(&job);
+		/* Undone in part: doing it again goes on where it stopped. */
+		if (err->class == ERR_FAILED)
+			err->class = ERR_STOPPED;
+		if (!*err->next)
+			next_command(err, options, "abort", id);
+	} else {
+		ret = finish(&job, true, ret_report, err);
+	}
+out:
+	job_close(&job);
+	free(state_dir);
+	return ret;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a command does from end to end: names in, a report and an outcome out. */
+#ifndef PERFORM_H
+#define PERFORM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plan.h"
+
+struct err;
+struct progress;
+
+struct perform_options {
+	const char *state_dir;		/* as given, or NULL; see job_state_dir() */
+	const char *job_id;		/* chosen by the caller, canonical, or NULL */
+	bool dry_run;
+	uint64_t wait_ms;		/* for volumes that another job holds */
+	struct progress *progress;	/* NULL: nobody watches */
+	void (*announce)(const json_t *plan);	/* called with the plan before anything is done; or NULL */
+};
+
+/*
+ * Each fills *ret_report, on failure too, with what report.h describes (it may
+ * stay NULL when there is nothing to tell but the error), to be freed by the
+ * caller.
+ */
+
+/* migrate and copy: inspect, plan, and unless dry_run, do it. */
+int perform_move(const struct request *request, const struct perform_options *options,
+		 json_t **ret_report, struct err *err);
+
+/* Go on with a job.  One that is done already is a success. */
+int perform_resume(const char *job, const struct perform_options *options,
+		   json_t **ret_report, struct err *err);
+
+/* Undo a job; a process that works on it is asked to stop first, and waited for. */
+int perform_abort(const char *job, const struct perform_options *options,
+		  json_t **ret_report, struct err *err);
+
+/* One job, or with job NULL all of them ({"volmig":1,"jobs":[...]}), as it really is now. */
+int perform_status(const char *job, const struct perform_options *options,
+		   json_t **ret_report, struct err *err);
+
+/* attach and detach a volume to and from this host. */
+int perform_attach(const char *volume, bool readonly, bool raw,
+		   const struct perform_options *options,
+		   json_t **ret_report, struct err *err);
+int perform_detach(const char *volume, const struct perform_options *options,
+		   json_t **ret_report, struct err *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From what is wanted and what is there to a list of steps, or to a refusal with its reason. */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engines/step.h"
+#include "support/text.h"
+
+struct err;
+
+#define JOB_ID_SIZE 37		/* a UUID's text and its NUL */
+#define PLAN_STEPS_MAX 12
+
+enum command_kind {
+	COMMAND_MIGRATE,	/* the source goes away in the end, unless it is kept */
+	COMMAND_COPY,		/* the source stays */
+};
+
+/* What the user wants; strings belong to the caller. */
+struct request {
+	enum command_kind command;
+	const char *source;		/* as typed */
+	const char *destination;
+	const char *method;		/* "auto", or one method's name */
+	bool create;			/* copy: make the destination */
+	bool into_existing;
+	bool raw;			/* --format=raw: a container's magic is just data */
+	bool keep_source;
+	bool force_host_copy;
+	bool delta;
+	bool sparse;
+	enum verify_mode verify;
+	enum wipe_mode wipe;
+	uint64_t bytes_per_second;
+	uint64_t stall_ms;
+};
+
+#define REQUEST_DEFAULTS { .method = "auto", .sparse = true, .stall_ms = 600000 }
+
+/* A method that was not chosen, and why. */
+struct not_moved {
+	const char *method;
+	char *reason;
+};
+
+struct plan {
+	enum command_kind command;
+	const char *method;		/* "copy" or "reflink": what moves the bytes */
+	struct move move;
+	const struct step_ops *steps[PLAN_STEPS_MAX];
+	size_t step_count;
+	struct not_moved not_moved[8];
+	size_t not_moved_count;
+	struct text_list warnings;	/* what the user should know before */
+};
+
+/*
+ * Pure: no I/O.  source and destination are what volume_inspect() found, with
+ * their uses; they are taken over on success.  Every refusal is ERR_REFUSED
+ * (or ERR_USAGE where the options contradict the facts' kinds).
+ */
+int plan_build(const struct request *request, const char *job_id,
+	       struct facts *source, struct facts *destination,
+	       struct plan *ret_plan, struct err *err);
+
+/* Is there a volume at all, and are its bytes what they seem?  raw: the user says so. */
+int plan_check_volume(const struct facts *facts, bool raw, struct err *err);
+
+void plan_free(struct plan *plan);
+
+/* "migrate", "copy". */
+const char *command_name(enum command_kind command);
+
+/* The plan as it is journalled, and back. */
+json_t *plan_to_json(const struct plan *plan);
+int plan_from_json(struct plan *plan, const json_t *json, struct err *err);
+
+#endif

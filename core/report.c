@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is planned, what was done and what is, as JSON and, from the same rows, as text. */
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "job.h"
+#include "plan.h"
+#include "support/err.h"
+#include "support/json.h"
+
+/* ---- building ---- */
+
+static json_t *source_report(const struct facts *source)
+{
+	json_t *json = json_object();
+
+	json_put(json, "spec", json_text(source->spec));
+	json_put(json, "path", json_text(source->path));
+	json_put(json, "kind", json_string(source->kind));
+	json_put(json, "bytes", json_u64(source->bytes));
+	json_put(json, "allocated_before", json_u64(source->allocated));
+	json_put(json, "holds", json_text(source->signature));
+	return json;
+}
+
+static json_t *destination_report(const struct move *move)
+{
+	json_t *json = json_object();
+	char *path = move_final_path(move);
+	const struct facts *dst = &move->destination;
+
+	json_put(json, "spec", json_text(dst->spec));
+	json_put(json, "path", json_text(path));
+	json_put(json, "kind", json_string(move->create ? "file" : dst->kind));
+	json_put(json, "bytes", json_u64(move->create ? move->source.bytes : dst->bytes));
+	json_put(json, "created", json_boolean(move->create));
+	free(path);
+	return json;
+}
+
+static json_t *steps_report(const struct plan *plan)
+{
+	json_t *steps = json_array();
+	bool seen = false;
+
+	for (size_t i = 0; i < plan->step_count; i++) {
+		const struct step_ops *step = plan->steps[i];
+		char *object = step->object(&plan->move);
+		json_t *json = json_object();
+
+		json_put(json, "step", json_string(step->name));
+		json_put(json, "object", json_text(object));
+		json_put(json, "irrevocable", json_boolean(step->irrevocable));
+		json_put(json, "point_of_no_return", json_boolean(step->irrevocable && !seen));
+		seen = seen || step->irrevocable;
+		json_array_append_new(steps, json);
+		free(object);
+	}
+	return steps;
+}
+
+/* The head that every report of a move has. */
+static json_t *head(const struct plan *plan, const char *job_id, const char *state)
+{
+	json_t *json = json_object(), *not_moved = json_array(), *warnings = json_array();
+
+	for (size_t i = 0; i < plan->not_moved_count; i++)
+		json_array_append_new(not_moved, json_pack("{s:s, s:o}",
+			"method", plan->not_moved[i].method,
+			"reason", json_text(plan->not_moved[i].reason)));
+	for (size_t i = 0; i < plan->warnings.count; i++)
+		json_array_append_new(warnings, json_text(plan->warnings.items[i]));
+	json_put(json, "volmig", json_integer(1));
+	json_put(json, "job", json_string(job_id));
+	json_put(json, "command", json_string(command_name(plan->command)));
+	json_put(json, "state", json_string(state));
+	json_put(json, "method", json_string(plan->method));
+	json_put(json, "not_moved", not_moved);
+	json_put(json, "source", source_report(&plan->move.source));
+	json_put(json, "destination", destination_report(&plan->move));
+	json_put(json, "warnings", warnings);
+	return json;
+}
+
+static const char *after_source(const struct move *move)
+{
+	if (move->remove)
+		return move->wipe == WIPE_ZERO ? "overwritten with zeroes and removed" :
+		       move->wipe == WIPE_DISCARD ? "discarded and removed" : "removed";
+	return move->wipe == WIPE_ZERO ? "overwritten with zeroes" :
+	       move->wipe == WIPE_DISCARD ? "discarded" : "kept";
+}
+
+json_t *report_plan(const struct plan *plan, const char *job_id)
+{
+	json_t *json = head(plan, job_id, "planned");
+	bool verify = plan->move.verify == VERIFY_FULL;
+
+	json_put(json, "plan", steps_report(plan));
+	json_put(json, "bytes_to_move", json_u64(!strcmp(plan->method, "reflink") ? 0 :
+						 plan->move.source.allocated < plan->move.source.bytes ?
+						 plan->move.source.allocated : plan->move.source.bytes));
+	json_put(json, "verify", json_pack("{s:s, s:s?}", "mode", verify ? "full" : "none",
+					   "algorithm", verify ? "xxh3-128" : NULL));
+	json_put(json, "source_after", json_string(after_source(&plan->move)));
+	return json;
+}
+
+static bool step_is_done(const struct job *job, const struct step_ops *step)
+{
+	for (size_t i = 0; i < job->steps_done; i++)
+		if (job->plan.steps[i] == step)
+			return true;
+	return false;
+}
+
+static bool step_is_begun(const struct job *job, const struct step_ops *step)
+{
+	return job->step_begun && job->plan.steps[job->steps_done] == step;
+}
+
+static const char *source_state(const struct job *job)
+{
+	if (step_is_done(job, &remove_source_step))
+		return "removed";
+	if (step_is_done(job, &wipe_source_step))
+		return "wiped";
+	if (step_is_begun(job, &wipe_source_step))
+		return "wiped in part";
+	return "untouched";
+}
+
+static const char *destination_state(const struct job *job)
+{
+	const struct move *move = &job->plan.move;
+	bool whole = step_is_done(job, &copy_step) || step_is_done(job, &reflink_step);
+
+	if (move->create) {
+		if (!job->record.target.kind)
+			return "absent";
+		return step_is_done(job, &publish_step) ? "complete" : "unfinished";
+	}
+	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";
+}
+
+json_t *report_job(const struct job *job)
+{
+	const struct plan *plan = &job->plan;
+	const struct progress_record *record = &job->record;
+	json_t *json, *warnings;
+
+	/* An ended job's receipt was written when everything was known. */
+	if (job->result)
+		return json_deep_copy(job->result);
+
+	json = head(plan, job->id, job_state(job));
+	warnings = json_object_get(json, "warnings");
+	for (size_t i = 0; i < record->notes.count; i++)
+		json_array_append_new(warnings, json_text(record->notes.items[i]));
+	json_put(json_object_get(json, "source"), "state", json_string(source_state(job)));
+	json_put(json_object_get(json, "destination"), "state", json_string(destination_state(job)));
+	json_put(json_object_get(json, "destination"), "allocated_after",
+		 record->allocated_after ? json_u64(record->allocated_after) : json_null());
+	json_put(json, "copy", json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:b}",
+		"bytes_data", (json_int_t)record->mark.bytes_data,
+		"bytes_zero", (json_int_t)record->mark.bytes_zero,
+		"bytes_written", (json_int_t)record->mark.bytes_written,
+		"seconds", (double)record->copy_ns / 1e9,
+		"resumed_at", (json_int_t)record->resumed_at,
+		"durable_offset", (json_int_t)record->mark.offset,
+		"shared_extents", record->cloned));
+	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
+		"mode", plan->move.verify == VERIFY_FULL ? "full" : "none",
+		"algorithm", plan->move.verify == VERIFY_FULL ? "xxh3-128" : NULL,
+		"tree_hash", record->verified ? record->tree_hash : NULL,
+		"result", record->verified ? "equal" : NULL,
+		"seconds", (double)record->verify_ns / 1e9));
+	json_put(json, "planned_at", json_string(job->planned_at));
+	if (job->stopped)
+		json_put(json, "stopped", json_incref(job->stopped));
+	return json;
+}
+
+json_t *report_failure(const char *command, const char *job_id)
+{
+	json_t *json = json_object();
+
+	json_put(json, "volmig", json_integer(1));
+	json_put(json, "job", job_id ? json_string(job_id) : json_null());
+	json_put(json, "command", command ? json_string(command) : json_null());
+	json_put(json, "state", json_null());
+	return json;
+}
+
+void report_set_error(json_t *report, const struct err *err, int exit_status)
+{
+	const char *source = json_get_string(json_object_get(report, "source"), "state");
+	const char *destination = json_get_string(json_object_get(report, "destination"), "state");
+	json_t *error;
+
+	json_put(report, "exit_status", json_integer(exit_status));
+	if (!err || err->class == ERR_NONE) {
+		json_put(report, "error", json_null());
+		return;
+	}
+	error = json_object();
+	json_put(error, "class", json_string(err_class_name(err->class)));
+	json_put(error, "message", json_text(err->cause));
+	json_put(error, "object", *err->object ? json_text(err->object) : json_null());
+	json_put(error, "source_state", json_string(source ? source : "untouched"));
+	json_put(error, "destination_state", json_string(destination ? destination : "untouched"));
+	json_put(error, "next", *err->next ? json_text(err->next) : json_null());
+	json_put(report, "error", error);
+}
+
+/* ---- printing ---- */
+
+/* A value by its path in the report: "source.bytes". */
+static const json_t *value_at(const json_t *json, const char *path)
+{
+	char key[64];
+
+	while (json && *path) {
+		size_t len = strcspn(path, ".");
+
+		snprintf(key, sizeof(key), "%.*s", (int)len, path);
+		json = json_object_get(json, key);
+		path += len + (path[len] == '.');
+	}
+	return json;
+}
+
+static const char *string_at(const json_t *json, const char *path)
+{
+	return json_string_value(value_at(json, path));
+}
+
+static uint64_t u64_at(const json_t *json, const char *path)
+{
+	return (uint64_t)json_integer_value(value_at(json, path));
+}
+
+typedef char *row_text(const json_t *report);
+
+/* Each returns the row's value, to be freed, or NULL for no such row. */
+
+static char *row_job(const json_t *r)
+{
+	const char *state = string_at(r, "state");
+
+	return state ? text_format("%s (%s)", string_at(r, "job"), state) : NULL;
+}
+
+static char *row_method(const json_t *r)
+{
+	const char *method = string_at(r, "method");
+
+	if (!method)
+		return NULL;
+	if (!strcmp(method, "reflink"))
+		return text_copy("reflink: the file system shares the source's extents, no bytes are copied");
+	return text_copy("copy: block by block on this host");
+}
+
+static char *row_end(const json_t *end)
+{
+	char size[TEXT_SIZE_MAX];
+	const char *holds = json_get_string(end, "holds");
+
+	if (!end)
+		return NULL;
+	return text_format("%s: %s, %s (%" PRIu64 " bytes)%s%s%s", json_get_string(end, "path"),
+			   json_get_string(end, "kind"),
+			   text_size(json_get_u64(end, "bytes"), size), json_get_u64(end, "bytes"),
+			   json_get_bool(end, "created") ? ", new" : "",
+			   holds ? ", holds " : "", holds ? holds : "");
+}
+
+static char *row_source(const json_t *r)
+{
+	return row_end(json_object_get(r, "source"));
+}
+
+static char *row_destination(const json_t *r)
+{
+	return row_end(json_object_get(r, "destination"));
+}
+
+static char *row_allocated(const json_t *r)
+{
+	char before[TEXT_SIZE_MAX], after[TEXT_SIZE_MAX];
+	const json_t *now = value_at(r, "destination.allocated_after");
+
+	if (!value_at(r, "source.allocated_before"))
+		return NULL;
+	text_size(u64_at(r, "source.allocated_before"), before);
+	if (!json_is_integer(now))
+		return text_format("%s of the source", before);
+	return text_format("%s before, %s after", before,
+			   text_size((uint64_t)json_integer_value(now), after));
+}
+
+static char *row_copied(const json_t *r)
+{
+	double seconds = json_number_value(value_at(r, "copy.seconds"));
+	char data[TEXT_SIZE_MAX], zero[TEXT_SIZE_MAX], rate[TEXT_SIZE_MAX], written[TEXT_SIZE_MAX];
+	uint64_t bytes = u64_at(r, "copy.bytes_data"), done = u64_at(r, "copy.bytes_written");
+	char *text, *more;
+
+	if (!value_at(r, "copy") || json_is_true(value_at(r, "copy.shared_extents")) ||
+	    (!bytes && !u64_at(r, "copy.bytes_zero")))
+		return NULL;
+	text = text_format("%s of data in %.2f s (%s/s), %s of zeroes", text_size(bytes, data), seconds,
+			   text_size(seconds > 0 ? (uint64_t)((double)bytes / seconds) : 0, rate),
+			   text_size(u64_at(r, "copy.bytes_zero"), zero));
+	if (done != bytes) {
+		more = text_format("%s, %s written", text, text_size(done, written));
+		free(text);
+		text = more;
+	}
+	if (u64_at(r, "copy.resumed_at")) {
+		more = text_format("%s, resumed at byte %" PRIu64, text, u64_at(r, "copy.resumed_at"));
+		free(text);
+		text = more;
+	}
+	return text;
+}
+
+static char *row_verified(const json_t *r)
+{
+	const char *result = string_at(r, "verify.result"), *mode = string_at(r, "verify.mode");
+
+	if (!mode)
+		return NULL;
+	if (result)
+		return text_format("%s, read back in %.2f s, xxh3-128 %s", result,
+				   json_number_value(value_at(r, "verify.seconds")),
+				   string_at(r, "verify.tree_hash"));
+	return text_copy(!strcmp(mode, "none") ? "no" : value_at(r, "plan") ?
+			 "in full, by reading the destination back" : "not yet");
+}
+
+static char *row_source_state(const json_t *r)
+{
+	const char *text = string_at(r, "source_after");
+
+	if (!text)
+		text = string_at(r, "source.state");
+	return text_copy(text);
+}
+
+static char *row_stopped(const json_t *r)
+{
+	return text_copy(string_at(r, "stopped.message"));
+}
+
+static char *row_running(const json_t *r)
+{
+	const json_t *pid = json_object_get(r, "pid");
+
+	return json_is_integer(pid) ? text_format("yes, pid %lld", (long long)json_integer_value(pid)) : NULL;
+}
+
+static char *row_now_source(const json_t *r)
+{
+	return text_copy(string_at(r, "source.now"));
+}
+
+static char *row_now_destination(const json_t *r)
+{
+	return text_copy(string_at(r, "destination.now"));
+}
+
+static char *row_next(const json_t *r)
+{
+	return text_copy(string_at(r, "next"));
+}
+
+/* The one table of rows; a row without a value is left out. */
+static const struct {
+	const char *label;
+	row_text *text;
+} rows[] = {
+	{ "job", row_job },
+	{ "running", row_running },
+	{ "method", row_method },
+	{ "from", row_source },
+	{ "to", row_destination },
+	{ "allocated", row_allocated },
+	{ "copied", row_copied },
+	{ "verified", row_verified },
+	{ "source", row_source_state },
+	{ "stopped", row_stopped },
+	{ "source now", row_now_source },
+	{ "dest. now", row_now_destination },
+	{ "next", row_next },
+};
+
+static void print_row(FILE *out, const char *label, const char *value)
+{
+	char *printable = text_printable(value);
+
+	fprintf(out, "%-11s %s\n", label, printable);
+	free(printable);
+}
+
+void report_print(const json_t *report, FILE *out)
+{
+	const json_t *item;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *value = rows[i].text(report);
+
+		if (value)
+			print_row(out, rows[i].label, value);
+		free(value);
+	}
+	json_array_foreach(json_object_get(report, "not_moved"), i, item) {
+		char *text = text_format("%s: %s", json_get_string(item, "method"),
+					 json_get_string(item, "reason"));
+
+		print_row(out, "not chosen", text);
+		free(text);
+	}
+	json_array_foreach(json_object_get(report, "warnings"), i, item)
+		print_row(out, "note", json_string_value(item));
+	json_array_foreach(json_object_get(report, "plan"), i, item) {
+		char *text = text_format("%zu. %s  %s%s", i + 1, json_get_string(item, "step"),
+					 json_get_string(item, "object"),
+					 json_get_bool(item, "point_of_no_return") ?
+					 "   <-- point of no return" : "");
+
+		print_row(out, i ? "" : "steps", text);
+		free(text);
+	}
+}
+
+void report_print_jobs(const json_t *jobs, int columns, FILE *out)
+{
+	const json_t *job;
+	size_t i;
+
+	if (!json_array_size(jobs)) {
+		fprintf(out, "no jobs\n");
+		return;
+	}
+	fprintf(out, "%-36s %-8s %-9s %-5s %s\n", "JOB", "COMMAND", "STATE", "DONE", "VOLUME");
+	json_array_foreach(jobs, i, job) {
+		uint64_t bytes = u64_at(job, "source.bytes");
+		uint64_t at = u64_at(job, "copy.durable_offset");
+		const char *state = string_at(job, "state");
+		char *paths = text_format("%s -> %s", string_at(job, "source.path") ?: "?",
+					  string_at(job, "destination.path") ?: "?");
+		char *printable = text_printable(paths);
+		char done[16] = "-";
+
+		if (state && (!strcmp(state, "cleaned") || !strcmp(state, "committed")))
+			snprintf(done, sizeof(done), "100%%");
+		else if (bytes && at)
+			snprintf(done, sizeof(done), "%u%%", (unsigned)((__uint128_t)at * 99 / bytes));
+		fprintf(out, "%-36s %-8s %-9s %-5s ", string_at(job, "job") ?: "?",
+			string_at(job, "command") ?: "?", state ? state : "damaged", done);
+		fprintf(out, "%.*s%s\n", columns > 80 ? columns - 62 : 4096, printable,
+			json_is_integer(json_object_get(job, "pid")) ? "  (running)" : "");
+		free(printable);
+		free(paths);
+	}
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Do a job's steps in order, or take them back; the journal goes before every act. */
+#include "run.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "job.h"
+#include "support/err.h"
+#include "support/interrupt.h"
+#include "support/log.h"
+#include "support/monitor.h"
+
+/* Passes progress on to whoever draws it, and makes a journal record of each durable mark. */
+struct journalling_monitor {
+	struct monitor base;
+	struct monitor *drawn;
+	struct job *job;
+};
+
+static void pass_phase(struct monitor *mon, const char *name, uint64_t total)
+{
+	monitor_phase(((struct journalling_monitor *)mon)->drawn, name, total);
+}
+
+static void pass_advance(struct monitor *mon, uint64_t done)
+{
+	monitor_advance(((struct journalling_monitor *)mon)->drawn, done);
+}
+
+static int journal_durable(struct monitor *mon, const struct mark *mark, struct err *err)
+{
+	return job_note_durable(((struct journalling_monitor *)mon)->job, mark, err);
+}
+
+static struct step_context context_of(struct job *job, struct monitor *mon)
+{
+	return (struct step_context){
+		.job_id = job->id,
+		.job_dir = job->dir,
+		.move = &job->plan.move,
+		.record = &job->record,
+		.same_boot = job->same_boot,
+		.mon = mon,
+	};
+}
+
+int run_undo(struct job *job, struct monitor *mon, struct err *err)
+{
+	struct step_context ctx = context_of(job, mon);
+	size_t i = job->steps_done + (job->step_begun ? 1 : 0);
+
+	if (job_committed(job)) {
+		err_set(err, ERR_REFUSED, job->id, "the job is past its point of no return");
+		return err_next(err, "volmig resume %s", job->id);
+	}
+	if (job_begin_abort(job, err) < 0)
+		return -1;
+	monitor_phase(mon, "undo", 0);
+	while (i-- > 0) {
+		const struct step_ops *step = job->plan.steps[i];
+
+		if (step->undo && step->undo(&ctx, err) < 0)
+			return -1;
+		if (job_undone_step(job, i, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A step failed, and the job is given up.  If rolling back fails too, the
+ * first error is still the one to tell; the second becomes a warning.
+ */
+static int roll_back(struct job *job, struct monitor *mon, bool *ret_rolled_back, struct err *err)
+{
+	struct err second = ERR_INIT;
+
+	if (run_undo(job, mon, &second) == 0) {
+		*ret_rolled_back = true;
+		if (err->class != ERR_REFUSED)
+			err->class = ERR_FAILED;
+		return -1;
+	}
+	log_warning("cannot roll back: %s%s%s", second.object, *second.object ? ": " : "", second.cause);
+	err->class = ERR_UNSURE;
+	return -1;
+}
+
+static int stop(struct job *job, struct err *err)
+{
+	struct err second = ERR_INIT;
+
+	if (job_note_stop(job, err, &second) < 0)
+		log_warning("%s: %s", second.object, second.cause);
+	return -1;
+}
+
+int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struct err *err)
+{
+	struct journalling_monitor mon = {
+		.base = { .phase = pass_phase, .advance = pass_advance, .durable = journal_durable },
+		.drawn = drawn,
+		.job = job,
+	};
+	struct step_context ctx = context_of(job, &mon.base);
+
+	*ret_rolled_back = false;
+	while (job->steps_done < job->plan.step_count) {
+		const struct step_ops *step = job->plan.steps[job->steps_done];
+		enum step_result result;
+
+		if (interrupt_requested()) {
+			err_set(err, ERR_STOPPED, job->id, "interrupted before %s", step->name);
+			return stop(job, err);
+		}
+		log_info("%s: step %zu of %zu: %s", job->id, job->steps_done + 1,
+			 job->plan.step_count, step->name);
+		if (job_begin_step(job, err) < 0)
+			return -1;
+		result = step->run(&ctx, err);
+		if (result == STEP_UNDONE && job_committed(job))
+			result = STEP_STOPPED;	/* only forward from there */
+		switch (result) {
+		case STEP_DONE:
+			if (job_done_step(job, err) < 0)
+				return -1;
+			break;
+		case STEP_UNDONE:
+			return roll_back(job, &mon.base, ret_rolled_back, err);
+		case STEP_STOPPED:
+			if (err->class != ERR_REFUSED)
+				err->class = ERR_STOPPED;
+			return stop(job, err);
+		case STEP_UNSURE:
+			err->class = ERR_UNSURE;
+			return stop(job, err);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Do a job's steps in order, or take them back; the journal goes before every act. */
+#ifndef RUN_H
+#define RUN_H
+
+#include <stdbool.h>
+
+struct err;
+struct job;
+struct monitor;
+
+/*
+ * From the first step that is not done to the end.  mon hears of the progress.
+ *
+ * Returns 0 when the job is done and its end is ready to be journalled by
+ * job_end().  Otherwise err->class tells:
+ *   ERR_STOPPED, ERR_REFUSED  it stopped; the job is unfinished and resumable
+ *   ERR_FAILED   rolled back: *ret_rolled_back is true
+ *   ERR_UNSURE   nothing more was touched; the job is unfinished
+ */
+int run_job(struct job *job, struct monitor *mon, bool *ret_rolled_back, struct err *err);
+
+/*
+ * Undo the steps, last first.  ERR_REFUSED past the point of no return.  May
+ * be called again after a failure or a crash.
+ */
+int run_undo(struct job *job, struct monitor *mon, struct err *err);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* volmig status: what the journals tell, held against what is there now. */
+#include "perform.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "job.h"
+#include "report.h"
+#include "support/err.h"
+#include "support/json.h"
+
+/* What is at path now, against what was recorded: "there", "not there", "another file: ...". */
+static json_t *now_there(const struct facts *was, const char *path, bool same_boot, bool whole)
+{
+	struct facts now = { 0 };
+	struct err err = ERR_INIT;
+	char *why, *text;
+	json_t *json;
+
+	if (volume_inspect_path(path, INSPECT_USES, &now, &err) < 0)
+		return json_text(err.cause);
+	if (!now.kind) {
+		json = json_string("not there");
+	} else if ((why = facts_not_same(was, &now, same_boot))) {
+		text = text_format("another volume is at that path: %s", why);
+		json = json_text(text);
+		free(text);
+		free(why);
+	} else if (whole && (why = facts_changed(was, &now))) {
+		text = text_format("there, but changed: %s", why);
+		json = json_text(text);
+		free(text);
+		free(why);
+	} else if (now.uses.count) {
+		char *uses = text_list_join(&now.uses);
+
+		text = text_format("there, in use: %s", uses);
+		json = json_text(text);
+		free(text);
+		free(uses);
+	} else {
+		json = json_string("there");
+	}
+	facts_free(&now);
+	return json;
+}
+
+static void add_worker(json_t *report, const char *state_dir, const struct job *job)
+{
+	pid_t worker = job->ended ? 0 : job_worker(state_dir, job->id);
+
+	json_put(report, "running", json_boolean(worker != 0));
+	if (worker > 0)
+		json_put(report, "pid", json_integer(worker));
+}
+
+static void add_next(json_t *report, const struct perform_options *options, const struct job *job)
+{
+	const char *dir = options->state_dir;
+	char *next;
+
+	if (job->ended || json_is_true(json_object_get(report, "running")))
+		return;
+	next = text_format("volmig %s%s%s%s %s", dir ? "--state-dir " : "", dir ? dir : "", dir ? " " : "",
+			   job->aborting ? "abort" : "resume", job->id);
+	if (!job->aborting && !job_committed(job)) {
+		char *both = text_format("%s, or abort in place of resume", next);
+
+		free(next);
+		next = both;
+	}
+	json_put(report, "next", json_text(next));
+	free(next);
+}
+
+/* The ends of an unfinished job, looked at now. */
+static void add_ends(json_t *report, const struct job *job)
+{
+	const struct move *move = &job->plan.move;
+	const struct facts *target = &job->record.target;
+
+	if (job->ended)
+		return;
+	json_put(json_object_get(report, "source"), "now",
+		 now_there(&move->source, move->source.path, job->same_boot, move->wipe == WIPE_NONE));
+	if (target->kind) {
+		json_t *now = now_there(target, target->path, job->same_boot, false);
+
+		/* A crash can come between the rename and its record. */
+		if (move->create && !strcmp(json_string_value(now) ?: "", "not there")) {
+			char *final_path = move_final_path(move);
+
+			json_decref(now);
+			now = now_there(target, final_path, job->same_boot, false);
+			free(final_path);
+		}
+		json_put(json_object_get(report, "destination"), "now", now);
+	}
+}
+
+static json_t *job_row(const char *state_dir, const char *id)
+{
+	struct err err = ERR_INIT;
+	struct job job;
+	json_t *report;
+
+	if (job_open(state_dir, id, JOB_LOOK, &job, &err) < 0) {
+		report = report_failure(NULL, id);
+		report_set_error(report, &err, 0);
+		json_object_del(report, "exit_status");
+		return report;
+	}
+	report = report_job(&job);
+	add_worker(report, state_dir, &job);
+	job_close(&job);
+	return report;
+}
+
+int perform_status(const char *text, const struct perform_options *options,
+		   json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct text_list ids = { 0 };
+	struct job job = { .lock = -1 };
+	char id[JOB_ID_SIZE];
+	int ret = -1;
+
+	if (!text) {
+		json_t *jobs = json_array();
+
+		*ret_report = json_pack("{s:i, s:o}", "volmig", 1, "jobs", jobs);
+		ret = job_list(state_dir, &ids, err);
+		for (size_t i = 0; i < ids.count; i++)
+			json_array_append_new(jobs, job_row(state_dir, ids.items[i]));
+		goto out;
+	}
+	ret = job_find(state_dir, text, id, err);
+	if (ret == 0) {
+		err_set(err, ERR_USAGE, text, "no such job in %s", state_dir);
+		err_next(err, "volmig status lists the jobs");
+	}
+	ret = ret == 1 ? job_open(state_dir, id, JOB_LOOK, &job, err) : -1;
+	if (ret < 0)
+		goto out;
+	*ret_report = report_job(&job);
+	add_worker(*ret_report, state_dir, &job);
+	add_ends(*ret_report, &job);
+	add_next(*ret_report, options, &job);
+out:
+	text_list_free(&ids);
+	job_close(&job);
+	free(state_dir);
+	return ret;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Faults on request, in builds made with INJECT=1 only: the environment
+ * variable VOLMIG_INJECT holds WHAT:NUMBER[,WHAT:NUMBER...].
+ *
+ *   kill-before-record:N   SIGKILL itself before the Nth journal record is written
+ *   kill-torn-record:N     write half of the Nth journal record, then SIGKILL
+ *   kill-after-record:N    SIGKILL itself once the Nth journal record is durable
+ *   kill-at-byte:N         SIGKILL itself when N bytes of a phase are done
+ *   read-eio:N             the read of the source that covers offset N fails
+ *   write-eio:N            the write to the destination that covers N fails
+ *   write-enospc:N         the same, with ENOSPC
+ *   flip-write:N           the byte at offset N is damaged after it was hashed
+ *   verify-eio:N           the read-back of the destination that covers N fails
+ *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
+ *
+ * A record is counted from 1 over all that this process writes.  Each I/O
+ * fault fires once.  In release builds every call is a constant.
+ */
+#ifndef SUPPORT_INJECT_H
+#define SUPPORT_INJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef VOLMIG_INJECT
+
+/* Is WHAT asked for?  Its number goes to *ret_number. */
+bool inject_number(const char *what, uint64_t *ret_number);
+
+/* SIGKILL to ourselves when WHAT is asked for at exactly this number. */
+void inject_kill_at(const char *what, uint64_t number);
+
+/* ... when number has reached or passed it. */
+void inject_kill_past(const char *what, uint64_t number);
+
+/* Does [offset, offset + length) cover the number of WHAT?  True once. */
+bool inject_covers(const char *what, uint64_t offset, uint64_t length);
+
+/* Sleep when slow:N is asked for. */
+void inject_slow(void);
+
+_Noreturn void inject_die(void);
+
+#else
+
+static inline bool inject_number(const char *what, uint64_t *ret_number)
+{
+	(void)what;
+	(void)ret_number;
+	return false;
+}
+
+static inline void inject_kill_at(const char *what, uint64_t number)
+{
+	(void)what;
+	(void)number;
+}
+
+static inline void inject_kill_past(const char *what, uint64_t number)
+{
+	(void)what;
+	(void)number;
+}
+
+static inline bool inject_covers(const char *what, uint64_t offset, uint64_t length)
+{
+	(void)what;
+	(void)offset;
+	(void)length;
+	return false;
+}
+
+static inline void inject_slow(void)
+{
+}
+
+static inline void inject_die(void)
+{
+}
+
+#endif
+#endif

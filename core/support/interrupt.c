@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SIGINT and SIGTERM become a flag that long work looks at where stopping is safe. */
+#include "support/interrupt.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t requested;
+static volatile sig_atomic_t last_signal;
+
+static void note(int signum)
+{
+	last_signal = signum;
+	if (requested < 2)
+		requested++;
+}
+
+void interrupt_catch(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction act = { .sa_handler = note };
+
+	sigemptyset(&act.sa_mask);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct sigaction old;
+
+		/* Who starts us with a signal ignored (nohup) means it. */
+		sigaction(signals[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &act, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int interrupt_requested(void)
+{
+	return requested;
+}
+
+int interrupt_signal(void)
+{
+	return last_signal;
+}
+
+void interrupt_request(void)
+{
+	note(SIGINT);
+}
+
+void interrupt_reset(void)
+{
+	requested = 0;
+	last_signal = 0;
+}

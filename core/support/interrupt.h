@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SIGINT and SIGTERM become a flag that long work looks at where stopping is safe. */
+#ifndef SUPPORT_INTERRUPT_H
+#define SUPPORT_INTERRUPT_H
+
+/*
+ * From here on SIGINT, SIGTERM and SIGHUP only set the flag.  They are
+ * installed without SA_RESTART, so a blocking wait returns EINTR.  SIGPIPE is
+ * ignored: a closed stdout must not end a move.
+ */
+void interrupt_catch(void);
+
+/* How often the user asked: 0 go on, 1 stop at the next safe point, 2 and more: at once. */
+int interrupt_requested(void);
+
+/* The signal that asked last, or 0. */
+int interrupt_signal(void);
+
+/* Ask, from inside the program (tests). */
+void interrupt_request(void);
+void interrupt_reset(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lines for people on stderr: warnings, and with --verbose what is being done. */
+#ifndef SUPPORT_LOG_H
+#define SUPPORT_LOG_H
+
+enum log_level {
+	LOG_QUIET,		/* errors only */
+	LOG_NORMAL,		/* and warnings */
+	LOG_VERBOSE,		/* and what is being done */
+};
+
+/* Process-wide: the level, and the "volmig: migrate: " in front of each line. */
+void log_setup(enum log_level level, const char *prefix);
+void log_set_level(enum log_level level);
+
+/*
+ * Something to run before a line is written, so that a progress line that is
+ * being drawn on the same terminal is taken away first; NULL for nothing.
+ */
+void log_set_before(void (*before)(void));
+
+/* One line each; control characters in it are made visible. */
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

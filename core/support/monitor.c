@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How long work talks upwards: what it is at, what is done, what is durable, shall it stop. */
+#include "support/monitor.h"
+
+#include <stddef.h>
+
+void monitor_phase(struct monitor *mon, const char *name, uint64_t total)
+{
+	if (mon && mon->phase)
+		mon->phase(mon, name, total);
+}
+
+void monitor_advance(struct monitor *mon, uint64_t done)
+{
+	if (mon && mon->advance)
+		mon->advance(mon, done);
+}
+
+int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err)
+{
+	if (!mon || !mon->durable)
+		return 0;
+	return mon->durable(mon, mark, err);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How long work talks upwards: what it is at, what is done, what is durable, shall it stop. */
+#ifndef SUPPORT_MONITOR_H
+#define SUPPORT_MONITOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+
+/*
+ * Counters of one copy, durable together with its offset, so that a resumed
+ * job's receipt still tells the whole.
+ */
+struct mark {
+	uint64_t offset;		/* everything below it is on stable storage */
+	uint64_t bytes_data;		/* carried as data */
+	uint64_t bytes_zero;		/* holes and zeroes, not carried */
+	uint64_t bytes_written;		/* data written; less than bytes_data with delta */
+};
+
+struct monitor {
+	/* A phase begins: "copy", "verify", ...; total 0: it cannot be counted. */
+	void (*phase)(struct monitor *mon, const char *name, uint64_t total);
+
+	/* So many bytes of the phase are finished, not merely queued. */
+	void (*advance)(struct monitor *mon, uint64_t done);
+
+	/* Called after a flush; what it records must be durable when it returns 0. */
+	int (*durable)(struct monitor *mon, const struct mark *mark,
+		       struct err *err);
+};
+
+/* Each is content with a NULL monitor or a NULL slot. */
+void monitor_phase(struct monitor *mon, const char *name, uint64_t total);
+void monitor_advance(struct monitor *mon, uint64_t done);
+int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The queue by io_uring, with registered files and buffers where the kernel lets us. */
+#include "sys/ioq_engine.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct uring {
+	struct ioq q;
+	struct io_uring ring;
+	int fds[IOQ_FILES_MAX];
+	bool files_registered;
+	bool memory_registered;
+};
+
+/*
+ * We are one thread that comes back for its results anyway, so completions
+ * need not interrupt it (6.1 and later), nor signal it (5.19 and later).
+ */
+static int init_ring(struct io_uring *ring, unsigned depth)
+{
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_COOP_TASKRUN,
+		0,
+	};
+	int r = -EINVAL;
+
+	for (size_t i = 0; r == -EINVAL && i < sizeof(flags) / sizeof(flags[0]); i++)
+		r = io_uring_queue_init(depth, ring, flags[i]);
+	return r;
+}
+
+/*
+ * Waiting with a time-out inside io_uring_enter() came with 5.11, and so did
+ * everything else used here; before it the time-out would be a request of its
+ * own among ours.
+ */
+static bool new_enough(const struct io_uring *ring)
+{
+	return (ring->features & IORING_FEAT_EXT_ARG) && (ring->features & IORING_FEAT_NODROP);
+}
+
+static int uring_open(struct ioq **ret, const struct ioq_setup *setup)
+{
+	struct iovec memory = { setup->memory, setup->memory_size };
+	struct uring *u = calloc(1, sizeof(*u));
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	r = init_ring(&u->ring, setup->depth);
+	if (r < 0) {
+		free(u);
+		return r;
+	}
+	if (!new_enough(&u->ring)) {
+		io_uring_queue_exit(&u->ring);
+		free(u);
+		return -ENOSYS;
+	}
+	memcpy(u->fds, setup->fds, setup->fd_count * sizeof(u->fds[0]));
+	/*
+	 * Registering saves work for each request, no more: where it is
+	 * refused (mostly for RLIMIT_MEMLOCK), requests name the plain thing.
+	 */
+	u->files_registered = io_uring_register_files(&u->ring, setup->fds, setup->fd_count) == 0;
+	u->memory_registered = io_uring_register_buffers(&u->ring, &memory, 1) == 0;
+	*ret = &u->q;
+	return 0;
+}
+
+static void uring_submit(struct ioq *q, const struct ioq_request *r)
+{
+	struct uring *u = (struct uring *)q;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	int fd = u->files_registered ? (int)r->file : u->fds[r->file];
+	unsigned length = (unsigned)r->length;
+
+	/*
+	 * The ring has room for depth entries, and none is queued beyond
+	 * depth requests in flight, so there always is one.
+	 */
+	if (!sqe)
+		abort();
+	switch (r->op) {
+	case IOQ_READ:
+		if (u->memory_registered)
+			io_uring_prep_read_fixed(sqe, fd, r->buffer, length, r->offset, 0);
+		else
+			io_uring_prep_read(sqe, fd, r->buffer, length, r->offset);
+		break;
+	case IOQ_WRITE:
+		if (u->memory_registered)
+			io_uring_prep_write_fixed(sqe, fd, r->buffer, length, r->offset, 0);
+		else
+			io_uring_prep_write(sqe, fd, r->buffer, length, r->offset);
+		break;
+	case IOQ_FLUSH:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	}
+	if (u->files_registered)
+		sqe->flags |= IOSQE_FIXED_FILE;
+	sqe->user_data = r->tag;
+}
+
+static int uring_wait(struct ioq *q, struct ioq_result *results, unsigned max,
+		      unsigned timeout_ms)
+{
+	struct uring *u = (struct uring *)q;
+	struct __kernel_timespec timeout = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_nsec = (long long)(timeout_ms % 1000) * 1000000,
+	};
+	struct io_uring_cqe *cqe;
+	unsigned head, n = 0;
+	int r = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &timeout, NULL);
+
+	/* EAGAIN and EBUSY: the kernel is short of memory; what it did not take stays queued. */
+	if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+		return r;
+	io_uring_for_each_cqe(&u->ring, head, cqe) {
+		if (n == max)
+			break;
+		results[n].tag = cqe->user_data;
+		results[n].result = cqe->res;
+		n++;
+	}
+	io_uring_cq_advance(&u->ring, n);
+	return (int)n;
+}
+
+static void uring_close(struct ioq *q)
+{
+	struct uring *u = (struct uring *)q;
+
+	io_uring_queue_exit(&u->ring);
+	free(u);
+}
+
+const struct ioq_engine ioq_uring_engine = {
+	.name	= "uring",
+	.open	= uring_open,
+	.submit	= uring_submit,
+	.wait	= uring_wait,
+	.close	= uring_close,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which block devices are mounted, in every mount namespace that can be seen. */
+#ifndef SYS_MOUNTS_H
+#define SYS_MOUNTS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct mount {
+	dev_t dev;		/* the block device */
+	char *point;		/* as its namespace calls it */
+	char *text;		/* "mounted on /mnt (mount namespace of sleep, pid 12)" */
+};
+
+/* One entry for each device of each mounted file system; our own namespace's come first. */
+struct mount_list {
+	struct mount *items;
+	size_t count;
+};
+
+void mounts_read(struct mount_list *list);
+void mounts_free(struct mount_list *list);
+
+/* Turn the \ooo with which /proc writes white space into what they stand for, in place. */
+void mounts_unescape(char *text);
+
+#endif

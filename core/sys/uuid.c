@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Identifiers: of jobs by libuuid, and of this boot of the machine. */
+#include "sys/uuid.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+const char *uuid_new(char buf[static UUID_TEXT_SIZE])
+{
+	uuid_t uuid;
+
+	uuid_generate(uuid);
+	uuid_unparse_lower(uuid, buf);
+	return buf;
+}
+
+bool uuid_canonical(const char *text, char buf[static UUID_TEXT_SIZE])
+{
+	uuid_t uuid;
+
+	if (uuid_parse(text, uuid) < 0)
+		return false;
+	uuid_unparse_lower(uuid, buf);
+	return true;
+}
+
+const char *uuid_of_boot(char buf[static UUID_TEXT_SIZE])
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	char line[64] = "";
+
+	buf[0] = '\0';
+	if (file) {
+		if (fgets(line, sizeof(line), file)) {
+			line[strcspn(line, "\n")] = '\0';
+			uuid_canonical(line, buf);
+		}
+		fclose(file);
+	}
+	return buf;
+}

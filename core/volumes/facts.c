@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Facts about a volume: kept as JSON, and compared. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/err.h"
+#include "support/json.h"
+#include "volumes/volume.h"
+
+enum field_type {
+	FIELD_NAME,		/* char *, owned */
+	FIELD_U64,
+	FIELD_I64,
+	FIELD_U32,
+	FIELD_BOOL,
+};
+
+#define FIELD(type, name) { #name, FIELD_##type, offsetof(struct facts, name) }
+
+/* Everything but kind, which is not owned, and uses, which are only of the moment. */
+static const struct field {
+	const char *key;
+	enum field_type type;
+	size_t offset;
+} fields[] = {
+	FIELD(NAME, spec),
+	FIELD(NAME, path),
+	FIELD(U64, dev),
+	FIELD(U64, ino),
+	FIELD(U64, diskseq),
+	FIELD(I64, birth_ns),
+	FIELD(NAME, wwid),
+	FIELD(NAME, sys_path),
+	FIELD(U64, backing_dev),
+	FIELD(U64, backing_ino),
+	FIELD(U64, bytes),
+	FIELD(U64, allocated),
+	FIELD(I64, mtime_ns),
+	FIELD(U32, sector),
+	FIELD(BOOL, rotational),
+	FIELD(BOOL, read_only),
+	FIELD(U32, mode),
+	FIELD(U32, uid),
+	FIELD(U32, gid),
+	FIELD(U64, links),
+	FIELD(NAME, format),
+	FIELD(NAME, signature),
+	FIELD(NAME, dir),
+	FIELD(U64, dir_dev),
+	FIELD(U64, dir_ino),
+	FIELD(U64, dir_free),
+	FIELD(BOOL, dir_writable),
+	FIELD(BOOL, reflinks),
+	FIELD(NAME, fs_type),
+};
+
+#define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
+
+static void *field_of(const struct facts *facts, const struct field *field)
+{
+	return (char *)facts + field->offset;
+}
+
+void facts_free(struct facts *facts)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (fields[i].type == FIELD_NAME)
+			free(*(char **)field_of(facts, &fields[i]));
+	text_list_free(&facts->uses);
+	*facts = (struct facts){ 0 };
+}
+
+json_t *facts_to_json(const struct facts *facts)
+{
+	json_t *json = json_object();
+
+	json_put(json, "kind", json_text(facts->kind));
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		const void *at = field_of(facts, &fields[i]);
+		json_t *value = NULL;
+
+		switch (fields[i].type) {
+		case FIELD_NAME:
+			value = json_name(*(char *const *)at);
+			break;
+		case FIELD_U64:
+			value = json_u64(*(const uint64_t *)at);
+			break;
+		case FIELD_I64:
+			value = json_integer(*(const int64_t *)at);
+			break;
+		case FIELD_U32:
+			value = json_integer(*(const uint32_t *)at);
+			break;
+		case FIELD_BOOL:
+			value = json_boolean(*(const bool *)at);
+			break;
+		}
+		json_put(json, fields[i].key, value);
+	}
+	return json;
+}
+
+/* A field that is not there stays as it is: what wrote it may not have known it. */
+static bool read_field(struct facts *facts, const struct field *field, const json_t *value)
+{
+	void *at = field_of(facts, field);
+	json_int_t number = json_integer_value(value);
+
+	if (!value)
+		return true;
+	switch (field->type) {
+	case FIELD_NAME:
+		*(char **)at = json_name_get(value);
+		return json_is_null(value) || *(char **)at;
+	case FIELD_U64:
+		*(uint64_t *)at = (uint64_t)number;
+		return json_is_integer(value);
+	case FIELD_I64:
+		*(int64_t *)at = number;
+		return json_is_integer(value);
+	case FIELD_U32:
+		*(uint32_t *)at = (uint32_t)number;
+		return json_is_integer(value) && number >= 0 && number <= UINT32_MAX;
+	case FIELD_BOOL:
+		*(bool *)at = json_is_true(value);
+		return json_is_boolean(value);
+	}
+	return false;
+}
+
+int facts_from_json(struct facts *ret_facts, const json_t *json, struct err *err)
+{
+	struct facts facts = { 0 };
+	const json_t *kind = json_object_get(json, "kind");
+	const char *key = "kind";
+
+	if (!json_is_object(json) || !kind)
+		goto bad;
+	if (json_is_string(kind)) {
+		const struct volume_ops *ops = volume_ops_by_kind(json_string_value(kind));
+
+		if (!ops)
+			goto bad;
+		facts.kind = ops->kind;
+	} else if (!json_is_null(kind)) {
+		goto bad;
+	}
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		key = fields[i].key;
+		if (!read_field(&facts, &fields[i], json_object_get(json, key)))
+			goto bad;
+	}
+	*ret_facts = facts;
+	return 0;
+bad:
+	facts_free(&facts);
+	return err_set(err, ERR_FAILED, NULL, "the record of a volume has no usable \"%s\"", key);
+}
+
+static bool differ(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b);
+}
+
+/* A serial number alone may be given to two devices of different makers. */
+static bool is_world_wide(const char *wwid)
+{
+	return wwid && strncmp(wwid, "serial-", strlen("serial-"));
+}
+
+static char *number_differs(const char *what, uint64_t is, uint64_t was)
+{
+	return text_format("another %s: %" PRIu64 ", was %" PRIu64, what, is, was);
+}
+
+static char *file_not_same(const struct facts *was, const struct facts *is, bool same_boot)
+{
+	if (same_boot && is->dev != was->dev)
+		return number_differs("file system", is->dev, was->dev);
+	if (is->ino != was->ino)
+		return number_differs("inode", is->ino, was->ino);
+	/* Inode numbers are used again; the time of birth tells. */
+	if (is->birth_ns && was->birth_ns && is->birth_ns != was->birth_ns)
+		return text_copy("another file in its place, made at another time");
+	return NULL;
+}
+
+static char *block_not_same(const struct facts *was, const struct facts *is, bool same_boot)
+{
+	if (same_boot && is->dev != was->dev)
+		return number_differs("device number", is->dev, was->dev);
+	if (same_boot && is->diskseq && was->diskseq && is->diskseq != was->diskseq)
+		return text_format("the device was detached and attached again (attachment %" PRIu64
+				   ", was %" PRIu64 ")", is->diskseq, was->diskseq);
+	if (differ(was->wwid, is->wwid))
+		return text_format("another device: %s, was %s", is->wwid, was->wwid);
+	if (is->backing_ino != was->backing_ino ||
+	    (same_boot && is->backing_dev != was->backing_dev))
+		return text_copy("a loop device over something else");
+	if (same_boot || (is->wwid && is_world_wide(was->wwid)))
+		return NULL;
+
+	/* Nothing that outlives a boot is sure to name it, so it has to look the same in all else. */
+	if (was->wwid && !is->wwid)
+		return text_format("a device without identification, was %s", was->wwid);
+	if (!was->wwid && (!was->sys_path || !is->sys_path || strcmp(was->sys_path, is->sys_path)))
+		return text_format("another device: %s, was %s", is->sys_path ? is->sys_path : "?",
+				   was->sys_path ? was->sys_path : "?");
+	if (is->bytes != was->bytes)
+		return number_differs("size", is->bytes, was->bytes);
+	return NULL;
+}
+
+char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot)
+{
+	if (!was->kind || !is->kind) {
+		if (was->kind)
+			return text_copy("it is not there any more");
+		return is->kind ? text_copy("there was nothing of that name before") : NULL;
+	}
+	if (strcmp(was->kind, is->kind))
+		return text_format("a %s now, was a %s", is->kind, was->kind);
+	return strcmp(is->kind, file_volume_ops.kind) ? block_not_same(was, is, same_boot) :
+							file_not_same(was, is, same_boot);
+}
+
+char *facts_changed(const struct facts *was, const struct facts *is)
+{
+	if (is->bytes != was->bytes)
+		return text_format("its size is %" PRIu64 " bytes, was %" PRIu64,
+				   is->bytes, was->bytes);
+	if (is->mtime_ns != was->mtime_ns)
+		return text_copy("it was written to");
+	return NULL;
+}
+
+/* Is one the device that the other is a partition of, by sysfs or by their WWNs? */
+static bool is_part_of(const struct facts *disk, const struct facts *part)
+{
+	size_t len = disk->sys_path ? strlen(disk->sys_path) : 0;
+
+	if (len && part->sys_path && !strncmp(part->sys_path, disk->sys_path, len) &&
+	    part->sys_path[len] == '/')
+		return true;
+	len = is_world_wide(disk->wwid) ? strlen(disk->wwid) : 0;
+	return len && part->wwid && !strncmp(part->wwid, disk->wwid, len) &&
+	       !strncmp(part->wwid + len, "-part", 5);
+}
+
+/* Is a loop over b?  A block device's identity is its device number and no inode. */
+static bool stands_on(const struct facts *a, const struct facts *b)
+{
+	return a->backing_dev && a->backing_dev == b->dev && a->backing_ino == b->ino;
+}
+
+bool facts_overlap(const struct facts *a, const struct facts *b)
+{
+	if (!a->kind || !b->kind)
+		return false;
+	if (stands_on(a, b) || stands_on(b, a))
+		return true;
+	if (strcmp(a->kind, b->kind))
+		return false;
+	if (a->dev == b->dev && a->ino == b->ino)
+		return true;
+	if (!strcmp(a->kind, file_volume_ops.kind))
+		return false;
+	/* Two paths to one LUN, or two loop devices over one file, are one volume. */
+	if (is_world_wide(a->wwid) && b->wwid && !strcmp(a->wwid, b->wwid))
+		return true;
+	if (a->backing_dev && a->backing_dev == b->backing_dev &&
+	    a->backing_ino == b->backing_ino && !(a->diskseq && a->diskseq == b->diskseq))
+		return true;
+	/* What is left of one attachment are the disk and its partitions. */
+	return is_part_of(a, b) || is_part_of(b, a);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Looking at what a name stands for, and opening it as what it was found to be. */
+#include "volumes/volume.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "support/err.h"
+#include "sys/signature.h"
+#include "sys/uses.h"
+#include "volumes/format.h"
+#include "volumes/spec.h"
+
+#define ALIGN_MAX 65536U
+
+static const struct volume_ops *const kinds[] = { &file_volume_ops, &block_volume_ops };
+
+const struct volume_ops *volume_ops_by_kind(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kinds[i]->kind, kind))
+			return kinds[i];
+	return NULL;
+}
+
+static const struct volume_ops *ops_by_mode(mode_t mode)
+{
+	return S_ISREG(mode) ? &file_volume_ops : S_ISBLK(mode) ? &block_volume_ops : NULL;
+}
+
+static const char *mode_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR: return "a directory";
+	case S_IFIFO: return "a FIFO";
+	case S_IFSOCK: return "a socket";
+	case S_IFCHR: return "a character device";
+	case S_IFLNK: return "a symbolic link";
+	case S_IFBLK: return "a block device";
+	default: return "a file";
+	}
+}
+
+/* What the system says against a name: nothing was touched, so it is a refusal. */
+static int refuse_sys(struct err *err, int number, const char *object, const char *text)
+{
+	err_sys(err, number, object, "%s", text);
+	err->class = ERR_REFUSED;
+	return -1;
+}
+
+/* File systems by statfs(); reflinks: some or all of that type can. */
+static const struct {
+	unsigned long magic;
+	const char *name;
+	bool reflinks;
+} fs_types[] = {
+	{ EXT4_SUPER_MAGIC, "ext4", false },
+	{ XFS_SUPER_MAGIC, "xfs", true },
+	{ BTRFS_SUPER_MAGIC, "btrfs", true },
+	{ 0xca451a4e, "bcachefs", true },
+	{ OCFS2_SUPER_MAGIC, "ocfs2", true },
+	{ F2FS_SUPER_MAGIC, "f2fs", false },
+	{ 0x2fc12fc1, "zfs", false },
+	{ 0x01161970, "gfs2", false },
+	{ TMPFS_MAGIC, "tmpfs", false },
+	{ RAMFS_MAGIC, "ramfs", false },
+	{ OVERLAYFS_SUPER_MAGIC, "overlay", false },
+	{ FUSE_SUPER_MAGIC, "fuse", false },
+	{ NFS_SUPER_MAGIC, "nfs", false },
+	{ SMB2_SUPER_MAGIC, "smb", false },
+	{ CIFS_SUPER_MAGIC, "cifs", false },
+	{ CEPH_SUPER_MAGIC, "ceph", false },
+	{ V9FS_MAGIC, "9p", false },
+	{ MSDOS_SUPER_MAGIC, "vfat", false },
+	{ EXFAT_SUPER_MAGIC, "exfat", false },
+	{ PROC_SUPER_MAGIC, "proc", false },
+	{ SYSFS_MAGIC, "sysfs", false },
+	{ HOSTFS_SUPER_MAGIC, "hostfs", false },
+};
+
+/* The facts about the directory facts->dir. */
+static int look_at_directory(struct facts *facts, struct err *err)
+{
+	const char *dir = facts->dir;
+	struct stat st;
+	struct statfs fs;
+	struct statvfs vfs;
+	unsigned long magic;
+
+	if (stat(dir, &st) < 0 || statfs(dir, &fs) < 0 || statvfs(dir, &vfs) < 0)
+		return refuse_sys(err, errno, dir, "cannot look at the directory");
+	facts->dir_dev = st.st_dev;
+	facts->dir_ino = st.st_ino;
+	/* What is reserved for root is free to root. */
+	facts->dir_free = (uint64_t)(geteuid() == 0 ? vfs.f_bfree : vfs.f_bavail) * vfs.f_frsize;
+	/* Also says no where the file system is read-only or the directory immutable. */
+	facts->dir_writable = faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0;
+
+	magic = (unsigned long)fs.f_type & 0xffffffff;
+	for (size_t i = 0; i < sizeof(fs_types) / sizeof(fs_types[0]); i++) {
+		if (fs_types[i].magic == magic) {
+			facts->fs_type = text_copy(fs_types[i].name);
+			facts->reflinks = fs_types[i].reflinks;
+			return 0;
+		}
+	}
+	facts->fs_type = text_format("0x%lx", magic);
+	return 0;
+}
+
+static char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == path ? text_copy("/") : text_format("%.*s", (int)(slash - path), path);
+}
+
+/* Nothing has the name: say where it would be.  missing is absolute. */
+static int resolve_missing(const char *missing, const char *spec, struct facts *facts,
+			   struct err *err)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	char *parent = NULL;
+	const char *name;
+	ssize_t len;
+	int ret = -1;
+
+	if (lstat(missing, &st) == 0) {
+		len = readlink(missing, target, sizeof(target) - 1);
+		if (len < 0)
+			return err_set(err, ERR_REFUSED, spec, "it appeared just now");
+		target[len] = '\0';
+		err_set(err, ERR_REFUSED, spec, "a symbolic link to %s, where nothing is", target);
+		return err_next(err, "name the file itself, or remove the link");
+	}
+	parent = directory_of(missing);
+	name = strrchr(missing, '/') + 1;
+	facts->dir = realpath(parent, NULL);
+	if (!facts->dir) {
+		if (errno == ENOENT) {
+			err_set(err, ERR_REFUSED, spec, "the directory %s does not exist", parent);
+			err_next(err, "check the name, or make the directory first");
+		} else {
+			refuse_sys(err, errno, spec, "cannot look it up");
+		}
+		goto out;
+	}
+	if (!*name) {
+		/* It ended in a slash: the directory itself was meant, and there is none. */
+		err_set(err, ERR_REFUSED, spec, "no such directory");
+		goto out;
+	}
+	facts->path = text_format("%s/%s", strcmp(facts->dir, "/") ? facts->dir : "", name);
+	ret = look_at_directory(facts, err);
+out:
+	free(parent);
+	return ret;
+}
+
+/* What lies on it: container magic and signatures. */
+static int look_inside(int fd, struct facts *facts, struct err *err)
+{
+	char head[FORMAT_HEAD_BYTES], tail[FORMAT_TAIL_BYTES];
+	ssize_t head_length, tail_length = 0;
+	struct err unreadable = ERR_INIT;
+	const char *format;
+
+	head_length = pread(fd, head, sizeof(head), 0);
+	/* A footer is for files; on a device it would be a rest of something else. */
+	if (facts->kind == file_volume_ops.kind && facts->bytes >= sizeof(tail))
+		tail_length = pread(fd, tail, sizeof(tail), (off_t)(facts->bytes - sizeof(tail)));
+	if ((head_length < 0 || tail_length < 0) && errno != EIO)
+		return refuse_sys(err, errno, facts->path, "cannot read it");
+	format = format_detect(head, head_length > 0 ? (size_t)head_length : 0,
+			       tail, tail_length > 0 ? (size_t)tail_length : 0);
+	facts->format = text_copy(format);
+
+	/*
+	 * A medium that cannot be read here may still be worth saving, so this
+	 * is no error; but neither is it known to be empty.
+	 */
+	if (signature_probe(fd, &facts->signature, &unreadable) < 0)
+		facts->signature = text_format("unreadable (%s)", strerror(unreadable.number));
+	return 0;
+}
+
+/* The facts about an existing file or device at the canonical facts->path. */
+static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct facts *facts,
+			 struct err *err)
+{
+	const char *path = facts->path;
+	int ret = -1;
+	/* O_NONBLOCK: it may have become a FIFO since. */
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return refuse_sys(err, errno, path, "cannot open it for reading");
+	facts->kind = ops->kind;
+	if (ops->identify(fd, facts, err) < 0)
+		goto out;
+	if (ops == &block_volume_ops && facts->bytes == 0) {
+		err_set(err, ERR_REFUSED, path, "an empty device: nothing is attached to it, or no medium is in it");
+		goto out;
+	}
+	if (look_inside(fd, facts, err) < 0)
+		goto out;
+	if (ops == &file_volume_ops) {
+		facts->dir = directory_of(path);
+		if (look_at_directory(facts, err) < 0)
+			goto out;
+		if (flags & INSPECT_USES)
+			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
+	} else if (flags & INSPECT_USES) {
+		uses_of_block(path, facts->dev, &facts->uses);
+	}
+	ret = 0;
+out:
+	close(fd);
+	return ret;
+}
+
+static int look(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err)
+{
+	const struct volume_ops *ops;
+	struct stat st;
+
+	facts->spec = text_copy(spec->text);
+	facts->path = realpath(spec->path, NULL);
+	if (!facts->path && errno == ENOENT)
+		return resolve_missing(spec->path, spec->text, facts, err);
+	if (!facts->path || lstat(facts->path, &st) < 0)
+		return refuse_sys(err, errno, spec->text, "cannot look it up");
+
+	if (S_ISDIR(st.st_mode)) {
+		facts->dir = text_copy(facts->path);
+		return look_at_directory(facts, err);
+	}
+	ops = ops_by_mode(st.st_mode);
+	if (!ops || (spec->kind == SPEC_FILE && ops != &file_volume_ops))
+		return err_set(err, ERR_REFUSED, spec->text, "is %s, not %s",
+			       mode_name(st.st_mode),
+			       spec->kind == SPEC_FILE ? "a file" : "a file or a block device");
+	if (spec->directory)
+		return err_set(err, ERR_REFUSED, spec->text, "is not a directory");
+	return look_at_thing(ops, flags, facts, err);
+}
+
+int volume_inspect(const struct spec *spec, unsigned flags, struct facts *ret_facts,
+		   struct err *err)
+{
+	struct facts facts = { 0 };
+
+	if (look(spec, flags, &facts, err) < 0) {
+		facts_free(&facts);
+		return -1;
+	}
+	*ret_facts = facts;
+	return 0;
+}
+
+int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_facts,
+			struct err *err)
+{
+	char *copy = text_copy(path);
+	struct spec spec = { .kind = SPEC_PATH, .text = copy, .path = copy };
+	int ret = volume_inspect(&spec, flags, ret_facts, err);
+
+	free(copy);
+	return ret;
+}
+
+/*
+ * O_DIRECT may be granted by open() and refused by the first read, or want
+ * larger pieces than was said: read the first one to know.
+ */
+static void settle_direct(struct volume *vol)
+{
+	void *buf;
+
+	if (posix_memalign(&buf, ALIGN_MAX, ALIGN_MAX))
+		abort();
+	for (uint32_t align = vol->align; align <= ALIGN_MAX; align *= 2) {
+		if (pread(vol->fd, buf, align, 0) >= 0 || errno != EINVAL) {
+			vol->align = align;
+			free(buf);
+			return;
+		}
+	}
+	free(buf);
+	vol->direct = false;
+	snprintf(vol->direct_reason, sizeof(vol->direct_reason), "the file system refuses direct I/O");
+}
+
+static int open_fd(const char *path, int flags, const struct volume_ops *ops, bool *ret_direct,
+		   struct err *err)
+{
+	struct stat st;
+	int fd;
+
+	*ret_direct = true;
+	/* Opening whatever else is there now might wait forever. */
+	if (lstat(path, &st) == 0 && ops_by_mode(st.st_mode) != ops)
+		return err_set(err, ERR_REFUSED, path, "is %s now, was %s", mode_name(st.st_mode),
+			       ops == &file_volume_ops ? "a file" : "a block device");
+	flags |= O_NOFOLLOW | O_CLOEXEC | ops->open_flags;
+	fd = open(path, flags | O_DIRECT);
+	if (fd < 0 && errno == EINVAL) {
+		*ret_direct = false;
+		fd = open(path, flags);
+	}
+	if (fd < 0 && errno == EBUSY) {
+		err_set(err, ERR_REFUSED, path,
+			"in use: claimed exclusively by the kernel or by another process");
+		err->number = EBUSY;
+	} else if (fd < 0) {
+		err_sys(err, errno, path, "cannot open it for %s",
+			(flags & O_ACCMODE) == O_RDONLY ? "reading" : "writing");
+	}
+	return fd;
+}
+
+/* Is what is open what was inspected? */
+static int check_identity(const struct volume *vol, const struct facts *was,
+			  const struct facts *is, bool same_boot, struct err *err)
+{
+	char *why = facts_not_same(was, is, same_boot);
+
+	if (why) {
+		err_set(err, ERR_REFUSED, vol->path, "is not what it was: %s", why);
+		free(why);
+		return -1;
+	}
+	if (is->bytes != was->bytes)
+		return err_set(err, ERR_REFUSED, vol->path, "its size is %" PRIu64
+			       " bytes, was %" PRIu64, is->bytes, was->bytes);
+	return 0;
+}
+
+int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flags,
+		bool same_boot, struct err *err)
+{
+	const struct volume_ops *ops;
+	struct volume vol = VOLUME_INIT;
+	struct facts now = { .kind = facts->kind };
+	struct err ignored = ERR_INIT;
+
+	assert(facts->kind);
+	ops = volume_ops_by_kind(facts->kind);
+	vol.ops = ops;
+	vol.path = text_copy(facts->path);
+	vol.fd = open_fd(facts->path, flags & OPEN_WRITE ? O_RDWR : O_RDONLY, ops,
+			 &vol.direct, err);
+	if (vol.fd < 0)
+		goto fail;
+	now.path = text_copy(facts->path);
+	if (ops->identify(vol.fd, &now, err) < 0 ||
+	    check_identity(&vol, facts, &now, same_boot, err) < 0)
+		goto fail;
+	vol.bytes = now.bytes;
+	vol.align = now.sector;
+	vol.rotational = now.rotational;
+	if (!vol.direct)
+		snprintf(vol.direct_reason, sizeof(vol.direct_reason),
+			 "the file system does not do direct I/O");
+	if (ops->setup(&vol, &now, flags, err) < 0)
+		goto fail;
+	if (vol.direct)
+		settle_direct(&vol);
+	if (!vol.direct && fcntl(vol.fd, F_SETFL, 0) < 0) {
+		err_sys(err, errno, vol.path, "cannot turn direct I/O off");
+		goto fail;
+	}
+	facts_free(&now);
+	*ret_vol = vol;
+	return 0;
+fail:
+	facts_free(&now);
+	volume_close(&vol, &ignored);
+	return -1;
+}
+
+int volume_flush(struct volume *vol, struct err *err)
+{
+	if (fdatasync(vol->fd) < 0)
+		return err_sys(err, errno, vol->path, "cannot make the data durable");
+	return 0;
+}
+
+void volume_drop_cache(struct volume *vol, uint64_t offset, uint64_t length)
+{
+	posix_fadvise(vol->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+}
+
+int volume_close(struct volume *vol, struct err *err)
+{
+	int ret = 0;
+
+	if (vol->fd_buffered >= 0 && close(vol->fd_buffered) < 0)
+		ret = err_sys(err, errno, vol->path, "closing it reports a lost write");
+	if (vol->fd >= 0 && close(vol->fd) < 0)
+		ret = err_sys(err, errno, vol->path, "closing it reports a lost write");
+	free(vol->path);
+	*vol = (struct volume)VOLUME_INIT;
+	return ret;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What things are: facts about a volume or about the place where one shall be,
+ * and open volumes that can be read, written, zeroed and flushed.
+ */
+#ifndef VOLUMES_VOLUME_H
+#define VOLUMES_VOLUME_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "support/text.h"
+
+struct err;
+struct spec;
+
+/*
+ * Everything the planner knows of one end.  Filled by volume_inspect(), which
+ * only looks; journalled, and compared with a fresh look at every open, at
+ * resume and before every irrevocable act.  All strings are owned.
+ */
+struct facts {
+	char *spec;		/* as the user gave it */
+	const char *kind;	/* "file", "block"; NULL: there is nothing of that name */
+	char *path;		/* canonical absolute path; where nothing exists: where it would be */
+
+	/* Identity: what the thing is, by whatever name it was called. */
+	uint64_t dev;		/* file: st_dev; block: st_rdev */
+	uint64_t ino;		/* file: st_ino; block: 0 */
+	uint64_t diskseq;	/* block: the kernel's count of attachments (BLKGETDISKSEQ), or 0 */
+	int64_t birth_ns;	/* file: time of birth since the epoch, or 0 */
+	char *wwid;		/* block: WWN, serial, partition UUID, dm UUID or md UUID; or NULL */
+	char *sys_path;		/* block: canonical path below /sys/devices; or NULL */
+	uint64_t backing_dev;	/* block: dev and ino of what a loop device stands on, or 0 */
+	uint64_t backing_ino;
+
+	uint64_t bytes;
+	uint64_t allocated;	/* file: st_blocks * 512; block: bytes */
+	int64_t mtime_ns;	/* file: last change of its data; block: 0 */
+	uint32_t sector;	/* smallest unit of direct I/O: logical sector or what the file system wants */
+	bool rotational;	/* of the device below, as far as the kernel tells */
+	bool read_only;		/* opening it for writing would fail, whatever the reason */
+
+	/* Ownership, to be carried over; file only. */
+	uint32_t mode, uid, gid;
+	uint64_t links;
+
+	char *format;		/* "qcow2", "vmdk", ...: a container by its magic; NULL: raw */
+	char *signature;	/* what libblkid sees: "ext4 \"root\"", "gpt partition table"; NULL: nothing */
+	struct text_list uses;	/* "mounted on /mnt", "open for writing by qemu (pid 12)", ... */
+
+	/* The directory that the file is in, or would be in; file and nothing only. */
+	char *dir;
+	uint64_t dir_dev, dir_ino;
+	uint64_t dir_free;	/* bytes that this user may still allocate there */
+	bool dir_writable;
+	bool reflinks;		/* the file system can share extents between files */
+	char *fs_type;		/* "ext4", "xfs", ... by statfs */
+};
+
+void facts_free(struct facts *facts);
+
+/*
+ * The journal's form, without uses, and back.  facts_from_json() makes sure of
+ * types only; it is fed from a checksummed journal.
+ */
+json_t *facts_to_json(const struct facts *facts);
+int facts_from_json(struct facts *facts, const json_t *json, struct err *err);
+
+/*
+ * Is it the same thing?  same_boot: device numbers, diskseq and st_dev can be
+ * compared, since the machine has not been restarted between the two looks.
+ * Returns NULL when it is, else why it is not ("another inode: 12, was 13"), free it.
+ */
+char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot);
+
+/*
+ * What would a copy of it miss?  NULL when its size and (file) mtime are as
+ * recorded, else what has changed, free it.
+ */
+char *facts_changed(const struct facts *was, const struct facts *is);
+
+/* Do the two overlap, by whatever names: the same, or one a partition of the other? */
+bool facts_overlap(const struct facts *a, const struct facts *b);
+
+enum inspect_flags {
+	INSPECT_USES = 1,	/* also find out who uses it: reads much of /proc */
+};
+
+/*
+ * Look at what spec names.  "Nothing there" is a fact, not an error (kind is
+ * NULL, and dir tells where it would be), unless its directory does not exist
+ * either; a directory named as such gives kind NULL with path == dir, so that
+ * the planner can put a name into it.  A thing that is neither (FIFO, socket,
+ * character device) is an error: ERR_REFUSED.
+ */
+int volume_inspect(const struct spec *spec, unsigned flags, struct facts *ret_facts,
+		   struct err *err);
+
+/* The same for a canonical path recorded earlier. */
+int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_facts,
+			struct err *err);
+
+enum open_flags {
+	OPEN_READ = 0,
+	OPEN_WRITE = 1,
+	OPEN_FRESH = 2,		/* we made it in this job: what was never written reads as zero */
+};
+
+/*
+ * An open volume.  fd is opened with O_DIRECT where that works, and a block
+ * device with O_EXCL always, so that nobody mounts it meanwhile.
+ */
+struct volume {
+	const struct volume_ops *ops;
+	char *path;
+	int fd;
+	int fd_buffered;	/* file opened for writing: for a tail that direct I/O cannot write; else -1 */
+	bool direct;		/* O_DIRECT works; else direct_reason says why not */
+	char direct_reason[128];
+	uint64_t bytes;
+	uint32_t align;		/* offsets and lengths of direct I/O are multiples of it: 512 ... 65536 */
+	uint32_t granularity;	/* smallest piece worth keeping as a hole: file system block, 4096 at least */
+	bool rotational;
+	bool fresh;		/* OPEN_FRESH, and its kind guarantees zeroes */
+	int zero_ways;		/* private to ops->zero(): what has been found not to work */
+};
+
+enum zero_how {
+	ZERO_FREE,		/* reads as zero afterwards, space given back where that can be */
+	ZERO_KEEP,		/* reads as zero afterwards, space kept (or as ZERO_FREE) */
+};
+
+struct volume_ops {
+	const char *kind;	/* "file", "block": stable, journalled */
+
+	int open_flags;		/* in addition to the usual ones: O_EXCL for devices */
+
+	/*
+	 * The facts that the descriptor tells: identity, size, sector.  On
+	 * failure what is filled in is the caller's to free.
+	 */
+	int (*identify)(int fd, struct facts *facts, struct err *err);
+
+	/* Finish opening: fd is open, and is what facts say. */
+	int (*setup)(struct volume *vol, const struct facts *facts, unsigned flags,
+		     struct err *err);
+
+	/*
+	 * The next range at or after offset that may hold data; *ret_start ==
+	 * *ret_end == bytes when only zeroes follow.  NULL: all is data.
+	 */
+	int (*next_data)(struct volume *vol, uint64_t offset, uint64_t *ret_start,
+			 uint64_t *ret_end, struct err *err);
+
+	/*
+	 * Zero a range, aligned to align (or ending at the end), without
+	 * sending data.  Returns 1 when the medium cannot, and the caller must
+	 * write zeroes instead.  What does not work is found by trying and
+	 * remembered.
+	 */
+	int (*zero)(struct volume *vol, uint64_t offset, uint64_t length,
+		    enum zero_how how, struct err *err);
+};
+
+extern const struct volume_ops file_volume_ops, block_volume_ops;
+
+/* NULL: there is no such kind. */
+const struct volume_ops *volume_ops_by_kind(const char *kind);
+
+/*
+ * Open the thing that was inspected, and make sure that it is still that
+ * thing: kind, identity, size.  ERR_REFUSED when it is not, or when a block
+ * device is claimed by someone (EBUSY); ERR_FAILED otherwise.
+ */
+int volume_open(struct volume *vol, const struct facts *facts, unsigned flags,
+		bool same_boot, struct err *err);
+
+/* Everything written so far survives a power cut: fdatasync. */
+int volume_flush(struct volume *vol, struct err *err);
+
+/*
+ * Forget the cached pages of a flushed range, so that reading comes from the
+ * medium and the cache is not filled with a copy.  Costs next to nothing where
+ * I/O is direct, and some file systems quietly do direct I/O through the cache.
+ */
+void volume_drop_cache(struct volume *vol, uint64_t offset, uint64_t length);
+
+/* Always releases; reports the last write error where there was one.  Content with fd < 0. */
+int volume_close(struct volume *vol, struct err *err);
+
+#define VOLUME_INIT { .fd = -1, .fd_buffered = -1 }
+
+#endif
