@@ -295,6 +295,7 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
+	json_put(json, "source_written", json_u64(record->source_written));
 	json_put(json, "tree_hash", json_string(record->tree_hash));
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "cloned", json_boolean(record->cloned));
@@ -324,6 +325,7 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->resumed_at = json_get_u64(json, "resumed_at");
 	record->rewritten = json_get_u64(json, "rewritten");
 	record->allocated_after = json_get_u64(json, "allocated_after");
+	record->source_written = json_get_u64(json, "source_written");
 	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");
 	record->verified = json_get_bool(json, "verified");
 	record->cloned = json_get_bool(json, "cloned");

@@ -4,9 +4,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engines/leaves.h"
 #include "support/err.h"
+#include "sys/blkdev.h"
 
 static struct block_copy_options options_of(const struct step_context *ctx)
 {
@@ -91,6 +93,16 @@ static int check_resume(struct step_context *ctx, struct volume *source, struct 
 	return err_next(err, "volmig abort %s", ctx->job_id);
 }
 
+/*
+ * From here on nobody may write to the source.  A file tells by its time of
+ * change; a device by the kernel's count, once what its cache held is out.
+ */
+static void note_written(struct step_context *ctx, struct volume *source)
+{
+	if (!strcmp(ctx->move->source.kind, "block") && fdatasync(source->fd) == 0)
+		ctx->record->source_written = blkdev_written((dev_t)ctx->move->source.dev);
+}
+
 static enum step_result copy_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -113,6 +125,8 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 	}
 	if (record->mark.offset)
 		record->resumed_at = record->mark.offset;
+	else
+		note_written(ctx, &source);
 	opt.start = record->mark;
 	monitor_phase(ctx->mon, "copy", move->source.bytes);
 	if (!source.direct)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "support/err.h"
+#include "sys/blkdev.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
 {
@@ -44,6 +45,9 @@ static int check_source(struct step_context *ctx, bool compare_data, struct err 
 		goto out;
 	}
 	why = compare_data ? facts_changed(was, &now) : NULL;
+	if (!why && compare_data && ctx->same_boot && ctx->record->source_written &&
+	    blkdev_written((dev_t)was->dev) > ctx->record->source_written)
+		why = text_copy("the device was written to");
 	if (why) {
 		err_set(err, ERR_STOPPED, was->path, "the source changed while it was copied: %s", why);
 		err_next(err, "volmig abort %s, then start again", ctx->job_id);
@@ -63,8 +67,11 @@ out:
 	return ret;
 }
 
-/* Is the destination there, whole, under its name? */
-static int check_target(struct step_context *ctx, struct err *err)
+/*
+ * Is the destination there, whole, under its name?  unused: and does nobody
+ * write to it yet?  After the commit that is its owner's business.
+ */
+static int check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
 	char *path = move_final_path(ctx->move);
@@ -72,7 +79,7 @@ static int check_target(struct step_context *ctx, struct err *err)
 	char *why = NULL;
 	int ret = -1;
 
-	if (volume_inspect_path(path, 0, &now, err) < 0) {
+	if (volume_inspect_path(path, unused ? INSPECT_USES : 0, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -85,6 +92,13 @@ static int check_target(struct step_context *ctx, struct err *err)
 		why = text_copy("it is smaller than the source");
 	if (why) {
 		err_set(err, ERR_STOPPED, path, "the destination is not the volume that was written: %s", why);
+		goto out;
+	}
+	if (now.uses.count) {
+		char *uses = text_list_join(&now.uses);
+
+		err_set(err, ERR_STOPPED, path, "the destination has come into use: %s", uses);
+		free(uses);
 		goto out;
 	}
 	ctx->record->allocated_after = now.allocated;
@@ -102,7 +116,7 @@ static enum step_result commit_run(struct step_context *ctx, struct err *err)
 	 * That the runner journals this step as done is the point of no
 	 * return; the step itself changes nothing.
 	 */
-	if (check_target(ctx, err) < 0 || check_source(ctx, true, err) < 0)
+	if (check_target(ctx, true, err) < 0 || check_source(ctx, true, err) < 0)
 		return STEP_STOPPED;
 	return STEP_DONE;
 }
@@ -138,7 +152,7 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	enum block_zero_how how = move->wipe == WIPE_ZERO ? BLOCK_ZERO_WRITE : BLOCK_ZERO_FREE;
 
 	/* Wiping changes the data, so a second run cannot compare it. */
-	if (check_target(ctx, err) < 0 || check_source(ctx, false, err) < 0)
+	if (check_target(ctx, false, err) < 0 || check_source(ctx, false, err) < 0)
 		return STEP_STOPPED;
 	if (volume_open(&source, &move->source, OPEN_WRITE, ctx->same_boot, err) < 0) {
 		err->class = ERR_STOPPED;
@@ -177,7 +191,7 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	int dir = -1;
 
 	/* Before anything goes away for good: is the copy there? */
-	if (check_target(ctx, err) < 0)
+	if (check_target(ctx, false, err) < 0)
 		return STEP_STOPPED;
 	if (source_gone(ctx))
 		return STEP_DONE;
@@ -189,7 +203,8 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 		err->class = ERR_STOPPED;
 		goto out;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_ino != src->ino) {
+	if (!S_ISREG(st.st_mode) || st.st_ino != src->ino ||
+	    (ctx->same_boot && st.st_dev != src->dev)) {
 		stopped(err, src->path, "the source is not the file that was copied");
 		goto out;
 	}

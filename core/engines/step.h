@@ -58,6 +58,7 @@ struct progress_record {
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
 	uint64_t allocated_after;
+	uint64_t source_written;	/* block: what the kernel had counted when copying began; 0: not known */
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
 	bool cloned;			/* by reflink: nothing was copied */

@@ -308,3 +308,19 @@ void blkdev_info_free(struct blkdev_info *info)
 	free(info->sys_path);
 	*info = (struct blkdev_info){ 0 };
 }
+
+uint64_t blkdev_written(dev_t rdev)
+{
+	char *path = text_format("/sys/dev/block/%u:%u/stat", major(rdev), minor(rdev));
+	FILE *file = fopen(path, "re");
+	unsigned long long written = 0, discarded = 0;
+	int n = 0;
+
+	free(path);
+	if (!file)
+		return 0;
+	n = fscanf(file, "%*u %*u %*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu",
+		   &written, &discarded);
+	fclose(file);
+	return n >= 1 ? written + discarded + 1 : 0;
+}

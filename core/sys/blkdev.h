@@ -48,6 +48,13 @@ void blkdev_list_free(struct blkdev_list *list);
 /* The device number of what the kernel calls "sda1"; 0: there is none. */
 dev_t blkdev_by_name(const char *name);
 
+/*
+ * Sectors of 512 bytes written to or discarded from the device since it came
+ * up (Documentation/block/stat.rst, fields 7 and 14), plus one, so that 0 can
+ * mean: not known.
+ */
+uint64_t blkdev_written(dev_t rdev);
+
 /* /dev/NAME for a device number, by sysfs; NULL when unknown.  Free it. */
 char *blkdev_node(dev_t rdev);
 

@@ -137,6 +137,14 @@ static void uring_close(struct ioq *q)
 {
 	struct uring *u = (struct uring *)q;
 
+	/*
+	 * The kernel takes a ring apart in its own time, and keeps the files
+	 * open until then: a device that was claimed (O_EXCL) could not be
+	 * claimed again by the next step.  So they are let go of here, unless
+	 * stuck requests would make that wait.
+	 */
+	if (u->files_registered && q->in_flight == 0)
+		io_uring_unregister_files(&u->ring);
 	io_uring_queue_exit(&u->ring);
 	free(u);
 }

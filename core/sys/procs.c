@@ -184,7 +184,8 @@ bool procs_open_for_writing(const struct procs_target *target, struct text_list 
 	bool writable;
 
 	each_other(look_open, target, uses);
-	return has_open(AT_FDCWD, "/proc/self", target, &writable);
+	return has_open(AT_FDCWD, "/proc/self", target, &writable) &&
+	       (writable || !target->file_ino);
 }
 
 void procs_mapped_for_writing(const struct procs_target *target, struct text_list *uses)

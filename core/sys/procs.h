@@ -19,7 +19,8 @@ struct procs_target {
 
 /*
  * Add "open for writing by qemu (pid 12)" for each process that has the target
- * so, other than ourselves.  Returns whether we have it open, in whatever mode.
+ * so, other than ourselves.  Returns whether we do: a file for writing, a device
+ * in whatever mode, for any may be a claim.
  */
 bool procs_open_for_writing(const struct procs_target *target, struct text_list *uses);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -125,6 +126,13 @@ static int file_setup(struct volume *vol, const struct facts *facts, unsigned fl
 	if (fs.f_bsize > (long)GRANULARITY_MAX)
 		vol->granularity = GRANULARITY_MAX;
 	vol->fresh = flags & OPEN_FRESH;
+	/*
+	 * Jobs of one state directory keep out of each other's way by their
+	 * journals; this is for all others.  Where there are no locks (some
+	 * network file systems) there is none here.  A device has O_EXCL.
+	 */
+	if (flock(vol->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return err_set(err, ERR_REFUSED, vol->path, "is locked by another process (flock)");
 
 	if (flags & OPEN_WRITE) {
 		vol->fd_buffered = reopen_buffered(vol, err);

@@ -92,8 +92,8 @@ int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 		.text = text_copy(text),
 		.path = *path == '/' ? text_copy(path) : text_format("%s/%s", cwd, path),
 		.directory = path[len - 1] == '/' || !strcmp(path, ".") || !strcmp(path, "..") ||
-			     (len > 2 && !strcmp(path + len - 2, "/.")) ||
-			     (len > 3 && !strcmp(path + len - 3, "/..")),
+			     (len >= 2 && !strcmp(path + len - 2, "/.")) ||
+			     (len >= 3 && !strcmp(path + len - 3, "/..")),
 	};
 	return 0;
 }

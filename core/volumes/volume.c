@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -183,7 +184,7 @@ static int look_inside(int fd, struct facts *facts, struct err *err)
 	if (facts->kind == file_volume_ops.kind && facts->bytes >= sizeof(tail))
 		tail_length = pread(fd, tail, sizeof(tail), (off_t)(facts->bytes - sizeof(tail)));
 	if ((head_length < 0 || tail_length < 0) && errno != EIO)
-		return refuse_sys(err, errno, facts->path, "cannot read it");
+		return refuse_sys(err, errno, facts->spec, "cannot read it");
 	format = format_detect(head, head_length > 0 ? (size_t)head_length : 0,
 			       tail, tail_length > 0 ? (size_t)tail_length : 0);
 	facts->format = text_copy(format);
@@ -207,12 +208,13 @@ static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct fa
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
-		return refuse_sys(err, errno, path, "cannot open it for reading");
+		return refuse_sys(err, errno, facts->spec, "cannot open it for reading");
 	facts->kind = ops->kind;
 	if (ops->identify(fd, facts, err) < 0)
 		goto out;
 	if (ops == &block_volume_ops && facts->bytes == 0) {
-		err_set(err, ERR_REFUSED, path, "an empty device: nothing is attached to it, or no medium is in it");
+		err_set(err, ERR_REFUSED, facts->spec,
+			"an empty device: nothing is attached to it, or no medium is in it");
 		goto out;
 	}
 	if (look_inside(fd, facts, err) < 0)
@@ -221,14 +223,17 @@ static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct fa
 		facts->dir = directory_of(path);
 		if (look_at_directory(facts, err) < 0)
 			goto out;
-		if (flags & INSPECT_USES)
-			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
-	} else if (flags & INSPECT_USES) {
-		uses_of_block(path, facts->dev, &facts->uses);
 	}
 	ret = 0;
 out:
+	/* Before looking for users, or we would be one. */
 	close(fd);
+	if (ret == 0 && (flags & INSPECT_USES)) {
+		if (ops == &file_volume_ops)
+			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
+		else
+			uses_of_block(path, facts->dev, &facts->uses);
+	}
 	return ret;
 }
 
@@ -410,6 +415,9 @@ int volume_close(struct volume *vol, struct err *err)
 
 	if (vol->fd_buffered >= 0 && close(vol->fd_buffered) < 0)
 		ret = err_sys(err, errno, vol->path, "closing it reports a lost write");
+	/* Not by close() alone: I/O that is stuck in the kernel keeps the file open. */
+	if (vol->fd >= 0)
+		flock(vol->fd, LOCK_UN);
 	if (vol->fd >= 0 && close(vol->fd) < 0)
 		ret = err_sys(err, errno, vol->path, "closing it reports a lost write");
 	free(vol->path);
