@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "engines/step.h"
+#include "job_store.h"
 #include "plan.h"
 
 struct err;
@@ -45,15 +46,6 @@ struct job {
 };
 
 /*
- * The state directory: option, else VOLMIG_STATE_DIR, else /var/lib/volmig for
- * root and $XDG_STATE_HOME/volmig (~/.local/state/volmig) for others.  Free it.
- */
-char *job_state_dir(const char *option);
-
-/* Make it where it is missing; ERR_REFUSED where it cannot be written to. */
-int job_state_dir_make(const char *state_dir, struct err *err);
-
-/*
  * Record a new job: its journal with the plan is durable when this returns.
  * The plan is taken over on success.  ERR_REFUSED when another unfinished job
  * holds the source or the destination; one that is running is waited for up
@@ -75,19 +67,6 @@ int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
 	     struct job *ret_job, struct err *err);
 
 void job_close(struct job *job);
-
-/*
- * The job that text means: a UUID, or the beginning of one (4 characters at
- * least).  1 found (ret_id), 0 no such job, -1 error (several, or no UUID).
- */
-int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_SIZE],
-	     struct err *err);
-
-/* All job ids, sorted by their journals' age; free the list. */
-int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err);
-
-/* The process that works on it now, or 0; -1 where it is not to be known (other pid namespace). */
-pid_t job_worker(const char *state_dir, const char *id);
 
 /* "planned", "copying", ...: stable words, see ARCHITECTURE. */
 const char *job_state(const struct job *job);

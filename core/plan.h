@@ -12,7 +12,6 @@
 
 struct err;
 
-#define JOB_ID_SIZE 37		/* a UUID's text and its NUL */
 #define PLAN_STEPS_MAX 12
 
 enum command_kind {

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The state directory: which jobs there are, and who works on them. */
+#include "job_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/err.h"
+#include "sys/uuid.h"
+
+char *job_state_dir(const char *option)
+{
+	const char *env = getenv("VOLMIG_STATE_DIR");
+	const char *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+
+	if (option)
+		return text_copy(option);
+	if (env && *env)
+		return text_copy(env);
+	if (geteuid() == 0)
+		return text_copy("/var/lib/volmig");
+	if (xdg && *xdg == '/')
+		return text_format("%s/volmig", xdg);
+	return text_format("%s/.local/state/volmig", home && *home ? home : "");
+}
+
+/* mkdir -p, each directory 0700 and durable. */
+static int make_dirs(const char *path, struct err *err)
+{
+	char *copy = text_copy(path);
+	int ret = 0;
+
+	for (char *p = copy + 1; ret == 0; p++) {
+		bool last = !*p;
+
+		if (*p != '/' && !last)
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST) {
+			err_sys(err, errno, path, "cannot make the state directory");
+			err->class = ERR_REFUSED;
+			ret = err_next(err, "choose another with --state-dir");
+		}
+		if (last)
+			break;
+		*p = '/';
+	}
+	free(copy);
+	return ret;
+}
+
+int job_state_dir_make(const char *state_dir, struct err *err)
+{
+	char *jobs = text_format("%s/jobs", state_dir);
+	int ret = make_dirs(jobs, err);
+
+	if (ret == 0 && access(jobs, R_OK | W_OK | X_OK) < 0) {
+		err_sys(err, errno, state_dir, "the state directory is not writable");
+		err->class = ERR_REFUSED;
+		ret = err_next(err, "choose another with --state-dir");
+	}
+	free(jobs);
+	return ret;
+}
+
+char *job_dir(const char *state_dir, const char *id)
+{
+	return text_format("%s/jobs/%s", state_dir, id);
+}
+
+/*
+ * A crash can leave a job's directory whose journal does not hold a whole plan
+ * yet, its second line.  Such a job announced nothing and touched nothing.
+ */
+static bool is_stillborn(const char *dir)
+{
+	char *path = text_format("%s/journal.jsonl", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char buf[65536];
+	ssize_t n = fd < 0 ? 0 : pread(fd, buf, sizeof(buf), 0);
+	const char *first = n > 0 ? memchr(buf, '\n', (size_t)n) : NULL;
+
+	free(path);
+	if (fd >= 0)
+		close(fd);
+	return !(n == (ssize_t)sizeof(buf) ||
+		 (first && memchr(first + 1, '\n', (size_t)(buf + n - first - 1))));
+}
+
+void job_bury_stillborn(const char *state_dir)
+{
+	static const char *const files[] = { "journal.jsonl", "lock" };
+	char *path = text_format("%s/jobs", state_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char id[UUID_TEXT_SIZE], *job;
+
+		if (!uuid_canonical(entry->d_name, id))
+			continue;
+		job = text_format("%s/%s", path, entry->d_name);
+		if (is_stillborn(job)) {
+			for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+				char *file = text_format("%s/%s", job, files[i]);
+
+				unlink(file);
+				free(file);
+			}
+			rmdir(job);
+		}
+		free(job);
+	}
+	if (dir)
+		closedir(dir);
+	free(path);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err)
+{
+	char *path = text_format("%s/jobs", state_dir);
+	struct text_list keyed = { 0 };
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int ret = 0;
+
+	if (!dir) {
+		if (errno != ENOENT)
+			ret = err_sys(err, errno, path, "cannot read the state directory");
+		free(path);
+		return ret;
+	}
+	while ((entry = readdir(dir))) {
+		char id[UUID_TEXT_SIZE], *lock, *job;
+		struct stat st = { 0 };
+		bool stillborn;
+
+		if (!uuid_canonical(entry->d_name, id))
+			continue;
+		job = text_format("%s/%s", path, entry->d_name);
+		stillborn = is_stillborn(job);
+		free(job);
+		if (stillborn)
+			continue;
+		/* The lock file is made once and never written: its time is the job's beginning. */
+		lock = text_format("%s/%s/lock", path, entry->d_name);
+		if (stat(lock, &st) == 0)
+			text_list_add(&keyed, text_format("%020lld.%09ld %s", (long long)st.st_mtim.tv_sec,
+							  st.st_mtim.tv_nsec, id));
+		free(lock);
+	}
+	closedir(dir);
+	free(path);
+	if (keyed.count)
+		qsort(keyed.items, keyed.count, sizeof(*keyed.items), compare_ids);
+	for (size_t i = 0; i < keyed.count; i++)
+		text_list_add(ret_ids, text_copy(strchr(keyed.items[i], ' ') + 1));
+	text_list_free(&keyed);
+	return 0;
+}
+
+int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_SIZE],
+	     struct err *err)
+{
+	struct text_list ids = { 0 };
+	size_t len = strlen(text);
+	int found = 0;
+
+	if (len < 4 || strspn(text, "0123456789abcdefABCDEF-") != len)
+		return err_set(err, ERR_USAGE, text, "is no job: give its UUID, or at least the first 4 characters");
+	if (job_list(state_dir, &ids, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ids.count; i++) {
+		if (strncasecmp(ids.items[i], text, len))
+			continue;
+		memcpy(ret_id, ids.items[i], JOB_ID_SIZE);
+		found++;
+	}
+	text_list_free(&ids);
+	if (found > 1)
+		return err_set(err, ERR_USAGE, text, "means %d jobs: give more of the UUID", found);
+	return found;
+}
+
+pid_t job_worker(const char *state_dir, const char *id)
+{
+	char *path = text_format("%s/jobs/%s/lock", state_dir, id);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	pid_t pid = 0;
+
+	free(path);
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		pid = lock.l_pid > 0 ? lock.l_pid : -1;
+	close(fd);
+	return pid;
+}
+
+bool job_ended_quickly(const char *state_dir, const char *id)
+{
+	char *path = text_format("%s/jobs/%s/journal.jsonl", state_dir, id);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	static const char kind[] = "{\"rec\":\"end\",";
+	char buf[65536];
+	bool ended = false;
+	struct stat st;
+
+	free(path);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0) {
+		off_t from = st.st_size > (off_t)sizeof(buf) ? st.st_size - (off_t)sizeof(buf) : 0;
+		ssize_t n = pread(fd, buf, sizeof(buf), from);
+
+		if (n > 1 && buf[n - 1] == '\n') {
+			const char *line = memrchr(buf, '\n', (size_t)n - 1);
+
+			line = line ? line + 1 : buf;
+			ended = buf + n - line > (ssize_t)sizeof(kind) &&
+				!memcmp(line, kind, sizeof(kind) - 1);
+		}
+	}
+	close(fd);
+	return ended;
+}
+
+int job_lock_store(const char *state_dir, struct err *err)
+{
+	char *path = text_format("%s/jobs", state_dir);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		err_sys(err, errno, path, "cannot lock the state directory");
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+	}
+	free(path);
+	return fd;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The state directory: which jobs there are, and who works on them. */
+#ifndef JOB_STORE_H
+#define JOB_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "support/text.h"
+
+struct err;
+
+#define JOB_ID_SIZE 37		/* a UUID's text and its NUL */
+
+/*
+ * The state directory: option, else VOLMIG_STATE_DIR, else /var/lib/volmig for
+ * root and $XDG_STATE_HOME/volmig (~/.local/state/volmig) for others.  Free it.
+ */
+char *job_state_dir(const char *option);
+
+/* Make it where it is missing; ERR_REFUSED where it cannot be written to. */
+int job_state_dir_make(const char *state_dir, struct err *err);
+
+/*
+ * The job that text means: a UUID, or the beginning of one (4 characters at
+ * least).  1 found (ret_id), 0 no such job, -1 error (several, or no UUID).
+ */
+int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_SIZE],
+	     struct err *err);
+
+/* All job ids, sorted by their journals' age; free the list. */
+int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err);
+
+/* The process that works on it now, or 0; -1 where it is not to be known (other pid namespace). */
+pid_t job_worker(const char *state_dir, const char *id);
+
+/* STATE_DIR/jobs/ID; free it. */
+char *job_dir(const char *state_dir, const char *id);
+
+/*
+ * Has it ended?  Looks at the last line of its journal only, so that thousands
+ * of receipts cost little; a journal that does not end well counts as
+ * unfinished.
+ */
+bool job_ended_quickly(const char *state_dir, const char *id);
+
+/*
+ * One process at a time looks for conflicts and makes its job: a descriptor
+ * that holds the lock until it is closed, or -1.
+ */
+int job_lock_store(const char *state_dir, struct err *err);
+
+/* Under that lock: remove what crashes left of jobs that were never planned to the end. */
+void job_bury_stillborn(const char *state_dir);
+
+#endif
