@@ -151,21 +151,12 @@ out:
 	return ret;
 }
 
-static char *copy_object(const struct move *move)
-{
-	char *to = move->create ? move_temp_path(move) : move_final_path(move);
-	char *text = text_format("%s -> %s", move->source.path, to);
-
-	free(to);
-	return text;
-}
-
 const struct step_ops copy_step = {
 	.name	= "copy",
 	.doing	= "copying",
 	.state	= "synced",
 	.run	= copy_run,
-	.object	= copy_object,
+	.object	= move_both_paths,
 };
 
 static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
@@ -248,14 +239,9 @@ out:
 	return ret;
 }
 
-static char *verify_object(const struct move *move)
-{
-	return move->create ? move_temp_path(move) : move_final_path(move);
-}
-
 const struct step_ops verify_step = {
 	.name	= "verify",
 	.state	= "verified",
 	.run	= verify_run,
-	.object	= verify_object,
+	.object	= move_written_path,
 };

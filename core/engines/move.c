@@ -84,6 +84,20 @@ char *move_final_path(const struct move *move)
 	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", move->name);
 }
 
+char *move_written_path(const struct move *move)
+{
+	return move->create ? move_temp_path(move) : move_final_path(move);
+}
+
+char *move_both_paths(const struct move *move)
+{
+	char *to = move_written_path(move);
+	char *text = text_format("%s -> %s", move->source.path, to);
+
+	free(to);
+	return text;
+}
+
 static const struct step_ops *const all_steps[] = {
 	&create_file_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
 	&publish_step, &commit_step, &wipe_source_step, &remove_source_step,

@@ -288,21 +288,12 @@ out:
 	return result;
 }
 
-static char *both_paths(const struct move *move)
-{
-	char *to = move->create ? move_temp_path(move) : move_final_path(move);
-	char *text = text_format("%s -> %s", move->source.path, to);
-
-	free(to);
-	return text;
-}
-
 const struct step_ops reflink_step = {
 	.name	= "reflink",
 	.doing	= "copying",
 	.state	= "synced",
 	.run	= reflink_run,
-	.object	= both_paths,
+	.object	= move_both_paths,
 };
 
 /* Rename within dir, never onto something; where the file system has no such call, by a link. */

@@ -106,9 +106,11 @@ struct step_ops {
 
 const struct step_ops *step_by_name(const char *name);
 
-/* The paths of a destination that the job makes; free them. */
-char *move_temp_path(const struct move *move);
-char *move_final_path(const struct move *move);
+/* The paths of a destination, and what plans call the way to it; free them. */
+char *move_temp_path(const struct move *move);		/* create: its name until it is published */
+char *move_final_path(const struct move *move);		/* its name in the end */
+char *move_written_path(const struct move *move);	/* the one of these that is written to */
+char *move_both_paths(const struct move *move);		/* "SOURCE -> WRITTEN" */
 
 extern const struct step_ops create_file_step;		/* the destination, under its temporary name */
 extern const struct step_ops reflink_step;		/* share the source's extents */
