@@ -23,7 +23,8 @@ int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, c
 	int dry_run = 0, readonly = 0;
 	char *format = NULL;
 	const struct poptOption table[] = {
-		{ "readonly", '\0', POPT_ARG_NONE, &readonly, 0, "nothing can be written through the device", NULL },
+		{ "readonly", '\0', POPT_ARG_NONE, &readonly, 0,
+		  "make the device read-only", NULL },
 		{ "format", '\0', POPT_ARG_STRING, &format, 0,
 		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
 		{ "dry-run", 'n', POPT_ARG_NONE, &dry_run, 0, "say what would be done, change nothing", NULL },
@@ -41,7 +42,7 @@ int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, c
 	ret = -1;
 	frame.perform.dry_run = dry_run;
 	if (format && strcmp(format, "raw"))
-		frame_usage(&frame, format, "is no format: raw");
+		frame_usage(&frame, format, "--format takes raw");
 	else
 		ret = perform_attach(frame.arguments[0], readonly, format != NULL, &frame.perform,
 				     &report, &frame.err);

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* An interface: scripts branch on them.  See INTERFACE in volmig(8), EXIT STATUS. */
+/* An interface: scripts branch on them.  See EXIT STATUS in volmig(8). */
 enum exit_status {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,	/* the system is as it was, or was rolled back */

@@ -15,9 +15,10 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	char *sparse = NULL, *format = NULL;
 	struct poptOption output[OUTPUT_TABLE_SIZE], running[RUN_TABLE_SIZE];
 	const struct poptOption table[] = {
-		{ "create", '\0', POPT_ARG_NONE, &create, 0, "make DEST, which is then a PLACE", NULL },
+		{ "create", '\0', POPT_ARG_NONE, &create, 0,
+		  "make DEST: a new file, or the directory for one", NULL },
 		{ "into-existing", '\0', POPT_ARG_NONE, &into_existing, 0,
-		  "overwrite DEST even if it holds something known", NULL },
+		  "overwrite DEST even if it holds a known signature (a file system, ...)", NULL },
 		{ "delta", '\0', POPT_ARG_NONE, &delta, 0,
 		  "read DEST too, and write only what differs", NULL },
 		{ "sparse", '\0', POPT_ARG_STRING, &sparse, 0,
@@ -47,9 +48,9 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	request.raw = format != NULL;
 	request.sparse = !sparse || strcmp(sparse, "never");
 	if (sparse && strcmp(sparse, "auto") && strcmp(sparse, "never"))
-		frame_usage(&frame, sparse, "is no way to treat holes: auto or never");
+		frame_usage(&frame, sparse, "--sparse takes auto or never");
 	else if (format && strcmp(format, "raw"))
-		frame_usage(&frame, format, "is no format: raw");
+		frame_usage(&frame, format, "--format takes raw");
 	else if (create && (delta || into_existing))
 		frame_usage(&frame, "--create", "contradicts --delta and --into-existing");
 	else if (frame_run_options(&frame, &run, &request) == 0 && frame_start(&frame) == 0)

@@ -16,7 +16,8 @@ static int check(struct frame *frame, struct request *request, const char *metho
 	for (size_t i = 0; method && i < sizeof(methods) / sizeof(methods[0]); i++)
 		known = known || !strcmp(method, methods[i]);
 	if (!known)
-		return frame_usage(frame, method, "is no method: auto, pvmove, lvconvert, copy, reflink or live");
+		return frame_usage(frame, method,
+				   "--method takes auto, pvmove, lvconvert, copy, reflink or live");
 	if (method)
 		request->method = method;
 	if (wipe && !strcmp(wipe, "zero"))
@@ -24,9 +25,9 @@ static int check(struct frame *frame, struct request *request, const char *metho
 	else if (wipe && !strcmp(wipe, "discard"))
 		request->wipe = WIPE_DISCARD;
 	else if (wipe && strcmp(wipe, "none"))
-		return frame_usage(frame, wipe, "is no way to wipe: none, zero or discard");
+		return frame_usage(frame, wipe, "--wipe takes none, zero or discard");
 	if (format && strcmp(format, "raw"))
-		return frame_usage(frame, format, "is no format: raw");
+		return frame_usage(frame, format, "--format takes raw");
 	request->raw = format != NULL;
 	return 0;
 }
@@ -41,15 +42,17 @@ int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, 
 	struct poptOption output[OUTPUT_TABLE_SIZE], running[RUN_TABLE_SIZE];
 	const struct poptOption table[] = {
 		{ "method", '\0', POPT_ARG_STRING, &method, 0,
-		  "auto, pvmove, lvconvert, copy, reflink or live (default: auto)", "METHOD" },
+		  "auto, reflink or copy; pvmove, lvconvert and live are refused so far "
+		  "(default: auto)", "METHOD" },
 		{ "force-host-copy", '\0', POPT_ARG_NONE, &force_host_copy, 0,
 		  "copy the bytes on this host even where there is a better way", NULL },
 		{ "into-existing", '\0', POPT_ARG_NONE, &into_existing, 0,
-		  "overwrite PLACE, which is an existing volume", NULL },
+		  "PLACE is an existing volume: overwrite it", NULL },
 		{ "keep-source", '\0', POPT_ARG_NONE, &keep_source, 0,
-		  "leave the source as it is in the end", NULL },
+		  "do not remove the source in the end", NULL },
 		{ "wipe", '\0', POPT_ARG_STRING, &wipe, 0,
-		  "none, zero or discard: what is done to the source before it is removed", "HOW" },
+		  "none, zero or discard: empty the source once the copy is proven "
+		  "(default: none)", "HOW" },
 		{ "format", '\0', POPT_ARG_STRING, &format, 0,
 		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
 		RUN_GROUP(running),

@@ -24,9 +24,10 @@ void output_table(struct output_options *out, struct poptOption table[static OUT
 		{ "json", '\0', POPT_ARG_NONE, &out->json, 0,
 		  "print one JSON object, and nothing else, on standard output", NULL },
 		{ "progress", '\0', POPT_ARG_STRING, &out->progress, 0,
-		  "auto (a line on a terminal), tty, json (one object a line) or none", "MODE" },
+		  "auto (a line, on a terminal), tty, json (one object a line) or none "
+		  "(default: auto)", "MODE" },
 		{ "progress-fd", '\0', POPT_ARG_INT, &out->progress_fd, 0,
-		  "where progress is written (default: 2, standard error)", "N" },
+		  "the descriptor that progress is written to (default: 2, standard error)", "N" },
 		{ "quiet", 'q', POPT_ARG_NONE, &out->quiet, 0, "print errors only", NULL },
 		POPT_TABLEEND
 	};
@@ -41,13 +42,16 @@ void run_table(struct run_options *run, struct poptOption table[static RUN_TABLE
 		{ "dry-run", 'n', POPT_ARG_NONE, &run->dry_run, 0,
 		  "print the plan and its reasons, change nothing", NULL },
 		{ "job-id", '\0', POPT_ARG_STRING, &run->job_id, 0,
-		  "name the job; one of that id that is done is not done again", "UUID" },
+		  "the id of the job; one of that id that is done already is not "
+		  "done again", "UUID" },
 		{ "bwlimit", '\0', POPT_ARG_STRING, &run->bwlimit, 0,
-		  "bytes per second, K M G in powers of 1024", "RATE" },
+		  "at most so many bytes per second, with K, M, G in powers of 1024", "RATE" },
 		{ "verify", '\0', POPT_ARG_STRING, &run->verify, 0,
-		  "full (default): read the destination back from the medium and compare; or none", "MODE" },
+		  "full: read the destination back from the medium and compare; or none "
+		  "(default: full)", "MODE" },
 		{ "stall-timeout", '\0', POPT_ARG_STRING, &run->stall_timeout, 0,
-		  "stop, resumable, when nothing moves for so long (default: 10m)", "TIME" },
+		  "stop, resumable, when nothing moves for so long; 0: never "
+		  "(default: 10m)", "TIME" },
 		{ "wait-lock", '\0', POPT_ARG_STRING, &run->wait_lock, 0,
 		  "wait so long for a volume that another job holds (default: 0)", "TIME" },
 		POPT_TABLEEND
@@ -114,7 +118,8 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 		int argc, const char **argv, const struct poptOption *table,
 		int min_arguments, int max_arguments)
 {
-	char prefix[64];
+	const char *name = argv[0];
+	char prefix[64], usage[64];
 	int code;
 
 	frame->cmd = cmd;
@@ -127,9 +132,14 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 		options_list(table);
 		return 1;
 	}
+	/* popt takes the program's name for its usage line from here. */
+	snprintf(prefix, sizeof(prefix), "volmig %s", cmd->name);
+	snprintf(usage, sizeof(usage), "[OPTION...] %s", cmd->arguments);
+	argv[0] = prefix;
 	frame->popt = poptGetContext("volmig", argc, argv, table, 0);
-	poptSetOtherOptionHelp(frame->popt, cmd->arguments);
+	poptSetOtherOptionHelp(frame->popt, usage);
 	code = poptGetNextOpt(frame->popt);
+	argv[0] = name;
 	if (code < -1) {
 		const char *option = poptBadOption(frame->popt, POPT_BADOPTION_NOALIAS);
 
@@ -145,11 +155,14 @@ static int parse_time(struct frame *frame, const char *option, const char *text,
 	int error = text ? text_parse_time(text, ret_ms) : 0;
 	char *object;
 
+	/* Further down it is nanoseconds, and added to what the clock says. */
+	if (!error && *ret_ms > UINT64_MAX / 2000000)
+		error = -ERANGE;
 	if (!error)
 		return 0;
 	object = text_format("--%s=%s", option, text);
 	frame_usage(frame, object, error == -ERANGE ? "the time is too long" :
-		    "is no time: give a number with ms, s, m, h or d");
+		    "not a time; give a number with ms, s, m, h or d");
 	free(object);
 	return -1;
 }
@@ -164,7 +177,7 @@ static int parse_rate(struct frame *frame, const char *text, uint64_t *ret_rate)
 	object = text_format("--bwlimit=%s", text);
 	frame_usage(frame, object, error == -ERANGE ? "the rate is too large" : !error ?
 		    "the rate must not be zero; leave the option out for no limit" :
-		    "is no rate: give bytes per second, with K, M or G");
+		    "not a rate; give bytes per second, with K, M or G");
 	free(object);
 	return -1;
 }
@@ -176,13 +189,13 @@ int frame_run_options(struct frame *frame, const struct run_options *run, struct
 	frame->perform.dry_run = run->dry_run;
 	if (run->job_id) {
 		if (!uuid_canonical(run->job_id, id))
-			return frame_usage(frame, run->job_id, "is no UUID");
+			return frame_usage(frame, run->job_id, "--job-id takes a UUID");
 		frame->perform.job_id = id;
 	}
 	if (run->verify && !strcmp(run->verify, "none"))
 		request->verify = VERIFY_NONE;
 	else if (run->verify && strcmp(run->verify, "full"))
-		return frame_usage(frame, run->verify, "is no way to verify: full or none");
+		return frame_usage(frame, run->verify, "--verify takes full or none");
 	if (run->bwlimit && parse_rate(frame, run->bwlimit, &request->bytes_per_second) < 0)
 		return -1;
 	if (parse_time(frame, "stall-timeout", run->stall_timeout, &request->stall_ms) < 0 ||
@@ -217,9 +230,9 @@ int frame_start(struct frame *frame)
 			known = true;
 		}
 	if (!known)
-		return frame_usage(frame, name, "is no way to show progress: auto, tty, json or none");
+		return frame_usage(frame, name, "--progress takes auto, tty, json or none");
 	if (frame->out.progress_fd < 0 || fcntl(frame->out.progress_fd, F_GETFD) < 0)
-		return frame_usage(frame, "--progress-fd", "is not an open descriptor");
+		return frame_usage(frame, "--progress-fd", "not an open descriptor");
 	if (frame->out.quiet && mode == PROGRESS_AUTO)
 		mode = PROGRESS_NONE;
 	interrupt_catch();
@@ -275,7 +288,7 @@ int frame_end(struct frame *frame, int result, json_t *report)
 	if (report)
 		report_set_error(report, result < 0 ? &frame->err : NULL, (int)status);
 	if (frame->out.json && report) {
-		json_dumpf(report, stdout, JSON_COMPACT);
+		json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 		fputc('\n', stdout);
 	}
 	if (result < 0)

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* volmig: global options, the table of commands, dispatch. */
+#include <fcntl.h>
 #include <popt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd.h"
+#include "options.h"
 #include "support/log.h"
 
 static const struct cmd commands[] = {
 	{ "migrate", cmd_migrate, "VOLUME PLACE", "move a volume, by the best method", CMD_VOLUME_ARGS },
 	{ "copy", cmd_copy, "SOURCE DEST", "copy a volume block by block", CMD_VOLUME_ARGS },
 	{ "attach", cmd_attach, "VOLUME", "make a volume usable as a device of this host", CMD_VOLUME_ARGS },
-	{ "detach", cmd_detach, "VOLUME", "the reverse, proven", CMD_VOLUME_ARGS },
-	{ "status", cmd_status, "[JOB]", "all jobs, or one, as it really is now", CMD_JOB_ARGS },
+	{ "detach", cmd_detach, "VOLUME", "release it again, and make sure that it is gone", CMD_VOLUME_ARGS },
+	{ "status", cmd_status, "[JOB]", "show all jobs, or one, as they really are now", CMD_JOB_ARGS },
 	{ "resume", cmd_resume, "JOB", "go on with an unfinished job", CMD_JOB_ARGS },
 	{ "abort", cmd_abort, "JOB", "undo an unfinished job", CMD_JOB_ARGS },
 	{ NULL, NULL, NULL, NULL, 0 },
@@ -31,15 +32,15 @@ static void print_help(FILE *out)
 	fprintf(out,
 		"\n"
 		"Global options:\n"
-		"  --state-dir DIR  where jobs are kept (default: /var/lib/volmig for root,\n"
-		"                   else $XDG_STATE_HOME/volmig)\n"
+		"  --state-dir=DIR  where jobs are kept (default: $VOLMIG_STATE_DIR, else\n"
+		"                   /var/lib/volmig for root, $XDG_STATE_HOME/volmig for others)\n"
 		"  -v, --verbose    say what is being done\n"
 		"  --version        print the version\n"
 		"  --help           print this\n"
 		"\n"
 		"volmig COMMAND --help tells a command's options; the manual is volmig(8).\n"
-		"Exit status: 0 done, 1 failed and as it was, 2 usage, 3 refused, 4 stopped\n"
-		"and resumable, 5 unsure.\n");
+		"Exit status: 0 done; 1 failed, as it was or rolled back; 2 usage; 3 refused,\n"
+		"nothing touched; 4 stopped, resumable; 5 unsure, see volmig status.\n");
 }
 
 /* One line a command: name, what its arguments are, summary; for the shell's completion. */
@@ -57,6 +58,18 @@ static int dispatch(const struct globals *globals, int argc, const char **argv)
 			return cmd->run(cmd, globals, argc, argv);
 	log_error("%s: unknown command; see volmig --help", argv[0]);
 	return EXIT_USAGE;
+}
+
+/*
+ * Started without one of the standard descriptors, the journal or a volume would
+ * get its number, and messages would be written into it.  In the place of those
+ * that are not there come some with which nothing can be done.
+ */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			abort();
 }
 
 int main(int argc, const char **argv)
@@ -77,6 +90,7 @@ int main(int argc, const char **argv)
 	int code = poptGetNextOpt(popt), ret = EXIT_DONE, count = 0;
 	const char **rest = poptGetArgs(popt);
 
+	fill_standard_descriptors();
 	while (rest && rest[count])
 		count++;
 	globals.state_dir = state_dir;
@@ -92,10 +106,7 @@ int main(int argc, const char **argv)
 	} else if (list) {
 		list_commands();
 	} else if (list_options) {
-		for (const struct poptOption *o = table; o->longName; o++)
-			if (!(o->argInfo & POPT_ARGFLAG_DOC_HIDDEN))
-				printf("--%s\t%s\n", o->longName, o->argDescrip ? o->argDescrip : "");
-		printf("-v\t\n");
+		options_list(table);
 	} else if (!count) {
 		print_help(stderr);
 		ret = EXIT_USAGE;
