@@ -35,7 +35,7 @@ prepare() {
 	rm -rf a b state
 	mkdir a b
 	cp --sparse=always original a/v
-	[ $kind != into ] || { head -c 7000000 /dev/urandom >b/v; cp b/v was; }
+	[ "$kind" != into ] || { head -c 7000000 /dev/urandom >b/v; cp b/v was; }
 }
 
 move() {
@@ -55,7 +55,7 @@ check_done() {
 	copy | none) whole a/v || { echo 'the source is not whole'; return 1; } ;;
 	*) [ ! -e a/v ] || { echo 'there are two owners'; return 1; } ;;
 	esac
-	[ $kind != into ] || cmp -s -i "$size:0" -n $((7000000 - size)) b/v /dev/zero ||
+	[ "$kind" != into ] || cmp -s -i "$size:0" -n $((7000000 - size)) b/v /dev/zero ||
 		{ echo 'the rest of the destination is not zero'; return 1; }
 	nothing_left
 }
@@ -63,7 +63,7 @@ check_done() {
 # ... and of one that was undone, or never was.
 check_undone() {
 	whole a/v || { echo 'the source is not whole'; return 1; }
-	[ $kind = into ] || [ ! -e b/v ] || { echo 'there are two owners'; return 1; }
+	[ "$kind" = into ] || [ ! -e b/v ] || { echo 'there are two owners'; return 1; }
 	nothing_left
 }
 
@@ -113,10 +113,10 @@ for kind in ${KINDS:-new into copy wipe none}; do
 				record=$((record + 1))
 				prepare
 				status=0
-				VOLMIG_INJECT=kill-$where-record:$record move 2>err || status=$?
+				VOLMIG_INJECT="kill-$where-record:$record" move 2>err || status=$?
 				[ $status = 137 ] || break
 				if planned; then
-					why=$(end_by_$end 2>&1)
+					why=$("end_by_$end" 2>&1)
 				else
 					why=$(check_undone 2>&1)
 					# Nothing of it may be in the way of the next.
@@ -127,7 +127,7 @@ record $record: $why"
 			done
 			is "$kind: killed $where each record, then $end" "$wrong" ''
 			is '... and when there is no such record any more it runs through' "$status" 0
-			[ $record -gt 8 ] || fail "only $record records"
+			[ "$record" -gt 8 ] || fail "only $record records"
 		done
 	done
 done
@@ -142,7 +142,7 @@ while :; do
 	VOLMIG_INJECT=kill-after-record:5 move 2>err
 	job=$(the_job)
 	status=0
-	VOLMIG_INJECT=kill-after-record:$record "$bin" resume -q "$job" 2>err || status=$?
+	VOLMIG_INJECT="kill-after-record:$record" "$bin" resume -q "$job" 2>err || status=$?
 	[ $status = 137 ] || break
 	why=$(end_by_resume 2>&1)
 	[ -z "$why" ] || wrong="$wrong
@@ -160,7 +160,7 @@ while :; do
 	VOLMIG_INJECT=kill-after-record:9 move 2>err
 	job=$(the_job)
 	status=0
-	VOLMIG_INJECT=kill-after-record:$record "$bin" abort -q "$job" 2>err || status=$?
+	VOLMIG_INJECT="kill-after-record:$record" "$bin" abort -q "$job" 2>err || status=$?
 	[ $status = 137 ] || break
 	why=$(end_by_abort 2>&1)
 	[ -z "$why" ] || wrong="$wrong
