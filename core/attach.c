@@ -77,7 +77,7 @@ int perform_detach(const char *volume, const struct perform_options *options,
 	if (look(volume, true, &facts, err) < 0)
 		goto out;
 	if (options->dry_run)
-		ret = host_attach_look(&facts, false, dir, &attachment, err);
+		ret = host_detach_look(&facts, dir, &attachment, err);
 	else
 		ret = host_detach(&facts, dir, &attachment, err);
 	if (ret == 0)

@@ -290,6 +290,14 @@ static bool moves_collide(const struct move *a, const struct move *b)
 	return same;
 }
 
+/* The file that the other job has made is held as well: it is in no plan. */
+static bool collides_with_job(const struct move *move, const struct job *other)
+{
+	return moves_collide(move, &other->plan.move) ||
+	       facts_overlap(&move->source, &other->record.target) ||
+	       facts_overlap(&move->destination, &other->record.target);
+}
+
 /* ret_worker: the other job's process, 0 when it is not running. */
 static int find_conflict(const char *state_dir, const char *id, const struct plan *plan,
 			 pid_t *ret_worker, struct err *err)
@@ -309,7 +317,7 @@ static int find_conflict(const char *state_dir, const char *id, const struct pla
 			log_warning("%s: %s", ids.items[i], ignored.cause);
 			continue;
 		}
-		if (!other.ended && moves_collide(&plan->move, &other.plan.move)) {
+		if (!other.ended && collides_with_job(&plan->move, &other)) {
 			char *path = move_final_path(&other.plan.move);
 
 			*ret_worker = job_worker(state_dir, other.id);
@@ -331,11 +339,22 @@ static int find_conflict(const char *state_dir, const char *id, const struct pla
 }
 
 int job_check_conflicts(const char *state_dir, const char *id, const struct plan *plan,
-			struct err *err)
+			uint64_t wait_ms, struct err *err)
 {
-	pid_t worker;
+	uint64_t until = clock_ns() + wait_ms * 1000000;
 
-	return find_conflict(state_dir, id, plan, &worker, err);
+	for (;;) {
+		struct timespec pause = { .tv_nsec = 200000000 };
+		pid_t worker = 0;
+
+		if (find_conflict(state_dir, id, plan, &worker, err) == 0)
+			return 0;
+		if (!worker || clock_ns() >= until)
+			return -1;
+		if (interrupt_requested())
+			return err_set(err, ERR_FAILED, id, "interrupted while waiting; nothing was touched");
+		nanosleep(&pause, NULL);
+	}
 }
 
 static int sync_dir(const char *path, struct err *err)
@@ -398,28 +417,20 @@ out:
 }
 
 int job_create(const char *state_dir, const char *id, struct plan *plan,
-	       uint64_t wait_ms, struct job *ret_job, struct err *err)
+	       struct job *ret_job, struct err *err)
 {
-	uint64_t until = clock_ns() + wait_ms * 1000000;
+	int lock = job_lock_store(state_dir, err);
+	pid_t worker;
+	int ret;
 
-	for (;;) {
-		struct timespec pause = { .tv_nsec = 200000000 };
-		pid_t worker = 0;
-		int ret, lock = job_lock_store(state_dir, err);
-
-		if (lock < 0)
-			return -1;
-		job_bury_stillborn(state_dir);
-		ret = find_conflict(state_dir, id, plan, &worker, err);
-		if (ret == 0)
-			ret = make_job(state_dir, id, plan, ret_job, err);
-		close(lock);
-		if (ret == 0 || !worker || clock_ns() >= until)
-			return ret;
-		if (interrupt_requested())
-			return err_set(err, ERR_FAILED, id, "interrupted while waiting; nothing was touched");
-		nanosleep(&pause, NULL);
-	}
+	if (lock < 0)
+		return -1;
+	job_bury_stillborn(state_dir);
+	ret = find_conflict(state_dir, id, plan, &worker, err);
+	if (ret == 0)
+		ret = make_job(state_dir, id, plan, ret_job, err);
+	close(lock);
+	return ret;
 }
 
 /* ---- writing ---- */
@@ -493,18 +504,16 @@ int job_undone_step(struct job *job, size_t step, struct err *err)
 int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 {
 	char *leaves = text_format("%s/leaves", job->dir);
-	json_t *record = json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted, "result", result);
 
-	if (journal_append(job->journal, record, err) < 0) {
-		free(leaves);
+	/* They prove a copy to its own job only; the receipt has their root. */
+	unlink(leaves);
+	free(leaves);
+	if (journal_append(job->journal, json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted,
+						   "result", result), err) < 0)
 		return -1;
-	}
 	job->ended = true;
 	job->aborted = aborted;
 	json_decref(job->result);
 	job->result = json_incref(result);
-	/* They prove a copy to its own job only; the receipt has their root. */
-	unlink(leaves);
-	free(leaves);
 	return 0;
 }

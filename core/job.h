@@ -48,15 +48,18 @@ struct job {
 /*
  * Record a new job: its journal with the plan is durable when this returns.
  * The plan is taken over on success.  ERR_REFUSED when another unfinished job
- * holds the source or the destination; one that is running is waited for up
- * to wait_ms.
+ * holds the source or the destination.
  */
 int job_create(const char *state_dir, const char *id, struct plan *plan,
-	       uint64_t wait_ms, struct job *ret_job, struct err *err);
+	       struct job *ret_job, struct err *err);
 
-/* Only look whether job_create() would be refused. */
+/*
+ * Only look whether job_create() would be refused.  A job in the way that is
+ * running is waited for, up to wait_ms; the facts that the plan was made of are
+ * no longer true then.
+ */
 int job_check_conflicts(const char *state_dir, const char *id, const struct plan *plan,
-			struct err *err);
+			uint64_t wait_ms, struct err *err);
 
 enum job_open_mode {
 	JOB_LOOK,		/* for reports: nothing is locked or changed */

@@ -95,14 +95,6 @@ static int parse_line(const char *line, size_t length, size_t number, const char
 	return ret ? -1 : 0;
 }
 
-static bool all_nul(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if (text[i])
-			return false;
-	return true;
-}
-
 int journal_parse(const char *text, size_t length, const char *name,
 		  journal_reader *reader, void *data,
 		  size_t *ret_end, uint8_t *ret_sum, struct err *err)
@@ -113,8 +105,8 @@ int journal_parse(const char *text, size_t length, const char *name,
 	while (at < length) {
 		const char *newline = memchr(text + at, '\n', length - at);
 
-		if (!newline || all_nul(text + at, length - at))
-			break;	/* torn */
+		if (!newline)
+			break;	/* torn: cut off, or a stretch of NUL bytes */
 		if (parse_line(text + at, (size_t)(newline - (text + at)), ++number, name,
 			       &sum, reader, data, err) < 0)
 			return -1;

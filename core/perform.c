@@ -18,6 +18,7 @@
 #include "support/err.h"
 #include "support/interrupt.h"
 #include "support/json.h"
+#include "support/log.h"
 #include "support/progress.h"
 #include "sys/uuid.h"
 
@@ -30,10 +31,11 @@ static struct monitor *monitor_of(const struct perform_options *options)
 static void next_command(struct err *err, const struct perform_options *options,
 			 const char *verb, const char *job_id)
 {
-	if (options->state_dir)
-		err_next(err, "volmig --state-dir %s %s %s", options->state_dir, verb, job_id);
-	else
-		err_next(err, "volmig %s %s", verb, job_id);
+	char *dir = options->state_dir ? text_shell_word(options->state_dir) : NULL;
+
+	err_next(err, "volmig %s%s%s%s %s", dir ? "--state-dir " : "", dir ? dir : "", dir ? " " : "",
+		 verb, job_id);
+	free(dir);
 }
 
 /* Journal the end of a job that has run to its end, and make its receipt. */
@@ -104,67 +106,17 @@ static int known_job(const struct request *request, const char *state_dir,
 	return found;
 }
 
-int perform_move(const struct request *request, const struct perform_options *options,
-		 json_t **ret_report, struct err *err)
+/* Nothing was written there yet: is it still what the user was told would be overwritten? */
+static char *destination_changed(const struct job *job, const struct facts *now)
 {
-	char *state_dir = job_state_dir(options->state_dir);
-	struct facts source = { 0 }, destination = { 0 };
-	struct plan plan = { 0 };
-	struct job job = { .lock = -1 };
-	char id[UUID_TEXT_SIZE];
-	int ret = -1, known;
+	const struct facts *was = &job->plan.move.destination;
+	char *why = facts_not_same(was, now, job->same_boot);
 
-	if (options->job_id) {
-		snprintf(id, sizeof(id), "%s", options->job_id);
-		known = known_job(request, state_dir, options, ret_report, err);
-		if (known) {
-			ret = known > 0 ? 0 : -1;
-			goto out;
-		}
-	} else {
-		uuid_new(id);
-	}
-	if (inspect_named(request->source, SPEC_VOLUME, INSPECT_USES, &source, err) < 0 ||
-	    inspect_named(request->destination, request->command == COMMAND_MIGRATE || request->create ?
-		    SPEC_PLACE : SPEC_VOLUME, INSPECT_USES, &destination, err) < 0 ||
-	    plan_build(request, id, &source, &destination, &plan, err) < 0)
-		goto out;
-	if (options->announce) {
-		json_t *report = report_plan(&plan, id);
-
-		options->announce(report);
-		json_decref(report);
-	}
-	if (options->dry_run) {
-		*ret_report = report_plan(&plan, id);
-		ret = job_check_conflicts(state_dir, id, &plan, err);
-		goto out;
-	}
-	if (job_state_dir_make(state_dir, err) < 0 ||
-	    job_create(state_dir, id, &plan, options->wait_ms, &job, err) < 0)
-		goto out;
-	ret = run_to_end(&job, options, ret_report, err);
-out:
-	job_close(&job);
-	plan_free(&plan);
-	facts_free(&source);
-	facts_free(&destination);
-	free(state_dir);
-	return ret;
-}
-
-static int find_existing(const char *state_dir, const char *text, char id[static JOB_ID_SIZE],
-			 struct err *err)
-{
-	int found = job_find(state_dir, text, id, err);
-
-	if (found < 0)
-		return -1;
-	if (!found) {
-		err_set(err, ERR_USAGE, text, "no such job in %s", state_dir);
-		return err_next(err, "volmig status lists the jobs");
-	}
-	return 0;
+	if (!why)
+		why = facts_changed(was, now);
+	if (!why && strcmp(was->signature ?: "", now->signature ?: ""))
+		why = text_format("it holds %s", now->signature ?: "nothing known any more");
+	return why;
 }
 
 /*
@@ -208,6 +160,13 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 	if (!job->plan.move.create) {
 		if (volume_inspect_path(job->plan.move.destination.path, INSPECT_USES, &target, err) < 0)
 			goto out;
+		why = job->written ? NULL : destination_changed(job, &target);
+		if (why) {
+			err_set(err, ERR_REFUSED, target.path,
+				"the destination is not as it was when the job was planned: %s", why);
+			next_command(err, options, "abort", job->id);
+			goto out;
+		}
 		if (target.uses.count) {
 			char *uses = text_list_join(&target.uses);
 
@@ -223,6 +182,130 @@ out:
 	facts_free(&now);
 	facts_free(&target);
 	return ret;
+}
+
+/* A place that is a directory means the file of the source's name in it: is there one already? */
+static int look_into_directory(const struct facts *source, struct facts *destination,
+			       unsigned flags, struct err *err)
+{
+	struct facts inside = { 0 };
+	char *path;
+	int ret;
+
+	if (!source->kind || destination->kind || strcmp(destination->dir, destination->path))
+		return 0;
+	path = text_format("%s/%s", destination->path, strrchr(source->path, '/') + 1);
+	ret = volume_inspect_path(path, flags, &inside, err);
+	if (ret == 0 && inside.kind) {
+		free(inside.spec);
+		inside.spec = destination->spec;
+		destination->spec = NULL;
+		facts_free(destination);
+		*destination = inside;
+		inside = (struct facts){ 0 };
+	} else if (ret == 0 && !strcmp(inside.dir, inside.path)) {
+		ret = err_set(err, ERR_REFUSED, path, "is a directory, so no file of that name can be made");
+	}
+	facts_free(&inside);
+	free(path);
+	return ret;
+}
+
+/* Look at both ends and plan. */
+static int plan_move(const struct request *request, const char *id, unsigned flags,
+		     struct plan *plan, struct err *err)
+{
+	bool is_place = request->command == COMMAND_MIGRATE || request->create;
+	struct facts source = { 0 }, destination = { 0 };
+	int ret = -1;
+
+	if (inspect_named(request->source, SPEC_VOLUME, flags, &source, err) == 0 &&
+	    inspect_named(request->destination, is_place ? SPEC_PLACE : SPEC_VOLUME, flags,
+			  &destination, err) == 0 &&
+	    (!is_place || look_into_directory(&source, &destination, flags, err) == 0))
+		ret = plan_build(request, id, &source, &destination, plan, err);
+	facts_free(&source);
+	facts_free(&destination);
+	return ret;
+}
+
+/* Nothing has been done yet: give the job up again. */
+static void take_back(struct job *job, json_t **ret_report)
+{
+	struct err second = ERR_INIT;
+
+	if (run_undo(job, NULL, &second) < 0 || finish(job, true, ret_report, &second) < 0)
+		log_warning("cannot take the job back: %s", second.cause);
+}
+
+int perform_move(const struct request *request, const struct perform_options *options,
+		 json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct plan plan = { 0 };
+	struct job job = { .lock = -1 };
+	char id[UUID_TEXT_SIZE];
+	int ret = -1, known;
+
+	if (options->job_id) {
+		snprintf(id, sizeof(id), "%s", options->job_id);
+		known = known_job(request, state_dir, options, ret_report, err);
+		if (known) {
+			ret = known > 0 ? 0 : -1;
+			goto out;
+		}
+	} else {
+		uuid_new(id);
+	}
+	if (options->wait_ms && !options->dry_run) {
+		/* Whoever works on a volume uses and changes it: wait first, then look. */
+		if (plan_move(request, id, 0, &plan, err) < 0 ||
+		    job_check_conflicts(state_dir, id, &plan, options->wait_ms, err) < 0)
+			goto out;
+		plan_free(&plan);
+	}
+	if (plan_move(request, id, INSPECT_USES, &plan, err) < 0)
+		goto out;
+	if (options->dry_run) {
+		*ret_report = report_plan(&plan, id);
+		ret = job_check_conflicts(state_dir, id, &plan, 0, err);
+		goto out;
+	}
+	if (job_state_dir_make(state_dir, err) < 0 ||
+	    job_create(state_dir, id, &plan, &job, err) < 0)
+		goto out;
+	/* From here on the job holds both ends; but are they still what was looked at? */
+	if (check_ends(&job, options, err) < 0) {
+		take_back(&job, ret_report);
+		err_next(err, "start again");
+		goto out;
+	}
+	if (options->announce) {
+		json_t *report = report_plan(&job.plan, id);
+
+		options->announce(report);
+		json_decref(report);
+	}
+	ret = run_to_end(&job, options, ret_report, err);
+out:
+	job_close(&job);
+	plan_free(&plan);
+	free(state_dir);
+	return ret;
+}
+
+static int find_existing(const char *state_dir, const char *text, char id[static JOB_ID_SIZE],
+			 struct err *err)
+{
+	int found = job_find(state_dir, text, id, err);
+
+	if (found < 0)
+		return -1;
+	if (!found) {
+		err_set(err, ERR_USAGE, text, "no such job in %s", state_dir);
+		return err_next(err, "volmig status");
+	}
+	return 0;
 }
 
 int perform_resume(const char *text, const struct perform_options *options,

@@ -218,7 +218,7 @@ static int choose_method(const struct request *request, struct plan *plan, struc
 	if (!any && strcmp(request->method, "copy") && strcmp(request->method, "reflink")) {
 		free(reason);
 		return err_set(err, ERR_REFUSED, plan->move.source.spec,
-			       "method %s moves logical volumes or volumes in use, this is a closed %s",
+			       "method %s is for logical volumes or for volumes in use, and this is a %s that nobody uses",
 			       request->method,
 			       !strcmp(plan->move.source.kind, "file") ? "file" : "block device");
 	}

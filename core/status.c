@@ -57,11 +57,11 @@ static void add_worker(json_t *report, const char *state_dir, const struct job *
 
 static void add_next(json_t *report, const struct perform_options *options, const struct job *job)
 {
-	const char *dir = options->state_dir;
-	char *next;
+	char *dir, *next;
 
 	if (job->ended || json_is_true(json_object_get(report, "running")))
 		return;
+	dir = options->state_dir ? text_shell_word(options->state_dir) : NULL;
 	next = text_format("volmig %s%s%s%s %s", dir ? "--state-dir " : "", dir ? dir : "", dir ? " " : "",
 			   job->aborting ? "abort" : "resume", job->id);
 	if (!job->aborting && !job_committed(job)) {
@@ -72,6 +72,7 @@ static void add_next(json_t *report, const struct perform_options *options, cons
 	}
 	json_put(report, "next", json_text(next));
 	free(next);
+	free(dir);
 }
 
 /* The ends of an unfinished job, looked at now. */
@@ -138,7 +139,7 @@ int perform_status(const char *text, const struct perform_options *options,
 	ret = job_find(state_dir, text, id, err);
 	if (ret == 0) {
 		err_set(err, ERR_USAGE, text, "no such job in %s", state_dir);
-		err_next(err, "volmig status lists the jobs");
+		err_next(err, "volmig status");
 	}
 	ret = ret == 1 ? job_open(state_dir, id, JOB_LOOK, &job, err) : -1;
 	if (ret < 0)

@@ -34,6 +34,15 @@ static unsigned in_blocks(uint32_t bytes)
 	return bytes > BLOCK_BYTES ? bytes / BLOCK_BYTES : 1;
 }
 
+/* What is written of a leaf of that length: in the last one, all of the last sector. */
+static struct blocks whole(const struct copy *c, uint64_t length)
+{
+	struct blocks blocks = blocks_of_length(length);
+
+	blocks_round_out(&blocks, c->align_blocks);
+	return blocks;
+}
+
 /* Whole leaves of zeroes, down to end: as far as it goes in one step. */
 static int next_hole(struct copy *c, struct item *item, uint64_t end, struct err *err)
 {
@@ -55,7 +64,7 @@ static int next_hole(struct copy *c, struct item *item, uint64_t end, struct err
 	if (write_zeroes) {
 		end = min_u64(end, from + LEAF_BYTES);
 		item->write_zeroes = true;
-		item->write = blocks_of_length(end - from);
+		item->write = whole(c, end - from);
 	}
 	item->length = end - from;
 	if (c->sparse) {
@@ -159,7 +168,7 @@ static int copy_loaded(struct pipeline *p, struct item *item, struct err *err)
 {
 	struct copy *c = (struct copy *)p;
 	unsigned char *data = item->buffer[0];
-	struct blocks all = blocks_of_length(item->length), nonzero, keep, zero;
+	struct blocks all = whole(c, item->length), nonzero, keep, zero;
 	uint64_t flip;
 
 	nonzero = blocks_except(item->data, blocks_zero(data, item->data));

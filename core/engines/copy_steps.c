@@ -195,6 +195,7 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 	struct block_copy_result result = { 0 };
 	struct err closing = ERR_INIT;
 	struct leaves *leaves = NULL;
+	struct facts now = { 0 };
 	struct hash root;
 	enum step_result ret = STEP_STOPPED;
 
@@ -202,6 +203,10 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
+	/* What is proven is what is there from here on; see commit. */
+	if (volume_inspect_path(target.path, 0, &now, err) < 0)
+		goto out;
+	record->target.mtime_ns = now.mtime_ns;
 	if (record->cloned) {
 		/* Nothing has been read so far, so there is nothing to compare with. */
 		if (open_source(ctx, &source, err) < 0) {
@@ -233,6 +238,7 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 	record->verified = true;
 	ret = STEP_DONE;
 out:
+	facts_free(&now);
 	leaves_close(leaves);
 	volume_close(&source, &closing);
 	volume_close(&target, &closing);

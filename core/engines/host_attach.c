@@ -17,6 +17,7 @@
 #include "support/err.h"
 #include "support/inject.h"
 #include "sys/loopdev.h"
+#include "sys/procs.h"
 #include "sys/uses.h"
 #include "volumes/volume.h"
 
@@ -376,11 +377,21 @@ static int check_detach(const struct facts *facts, const struct situation *now,
 	return uses.count ? in_use(err, ret->device, &uses) : 1;
 }
 
+/* Say who it is that has it open, if that can be seen. */
+static int still_open(const struct situation *now, const char *device, struct err *err)
+{
+	struct procs_target target = { .devs = &now->loop.dev, .dev_count = 1, .readers = true };
+	struct text_list uses = { 0 };
+
+	procs_open(&target, &uses);
+	return uses.count ? in_use(err, device, &uses) : -1;
+}
+
 static int detach(const struct situation *now, struct host_attachment *ret, struct err *err)
 {
 	if (now->live) {
 		if (loopdev_detach(&now->loop, err) < 0)
-			return -1;
+			return err->number == EBUSY ? still_open(now, ret->device, err) : -1;
 		inject_kill_at("kill-detach", 1);
 		if (now->has_other)
 			add_note(ret, "also attached to /dev/loop%u, which volmig did not make",

@@ -220,8 +220,10 @@ static void feed(struct pipeline *p)
 static void submit(struct pipeline *p, unsigned index)
 {
 	const struct request *r = &p->requests[index];
+	const struct volume *vol = p->files[r->file].vol;
 	bool ok;
 
+	assert(!vol->direct || (r->offset % vol->align == 0 && r->length % vol->align == 0));
 	if (ioq_in_flight(p->q) == 0)
 		p->last_life_ns = clock_ns();
 	ok = ioq_submit(p->q, &(struct ioq_request){
@@ -340,13 +342,19 @@ static void issue(struct pipeline *p)
 static void fault_short(struct pipeline *p, const struct request *r, uint64_t at)
 {
 	const struct pipeline_file *file = &p->files[r->file];
+	off_t size;
 
-	if (r->write)
+	if (r->write) {
 		fault_at(p, ENOSPC, file->vol, "write", at);
-	else
-		err_set(fault(p), file->short_class, file->vol->path,
-			"ends at byte %llu, but was %llu bytes long",
-			(unsigned long long)at, (unsigned long long)file->vol->bytes);
+		return;
+	}
+	/* Reads overtake each other: this need not be the one that met the end. */
+	size = lseek(file->vol->fd, 0, SEEK_END);
+	if (size >= 0 && (uint64_t)size < at)
+		at = (uint64_t)size;
+	err_set(fault(p), file->short_class, file->vol->path,
+		"ends at byte %llu, but was %llu bytes long",
+		(unsigned long long)at, (unsigned long long)file->vol->bytes);
 }
 
 static int64_t injected(const struct pipeline *p, const struct request *r, int64_t result)

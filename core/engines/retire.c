@@ -67,9 +67,22 @@ out:
 	return ret;
 }
 
+/* Has the destination another time of change than it had when verify began to read it? */
+static bool written_since(const struct step_context *ctx, const struct facts *now)
+{
+	const int64_t inexact = 2000000000;
+	int64_t off = now->mtime_ns - ctx->move->source.mtime_ns;
+
+	if (now->mtime_ns == ctx->record->target.mtime_ns)
+		return false;
+	/* Or the source's, which publish gave it, as exactly as its file system keeps it. */
+	return !ctx->move->create || off <= -inexact || off >= inexact;
+}
+
 /*
- * Is the destination there, whole, under its name?  unused: and does nobody
- * write to it yet?  After the commit that is its owner's business.
+ * Is the destination there, whole, under its name?  unused: and has nobody
+ * written to it since it was verified, nor is about to?  After the commit that
+ * is its owner's business.
  */
 static int check_target(struct step_context *ctx, bool unused, struct err *err)
 {
@@ -90,6 +103,8 @@ static int check_target(struct step_context *ctx, bool unused, struct err *err)
 	why = facts_not_same(target, &now, ctx->same_boot);
 	if (!why && now.bytes < ctx->move->source.bytes)
 		why = text_copy("it is smaller than the source");
+	if (!why && unused && ctx->record->verified && written_since(ctx, &now))
+		why = text_copy("it was written to since it was verified");
 	if (why) {
 		err_set(err, ERR_STOPPED, path, "the destination is not the volume that was written: %s", why);
 		goto out;

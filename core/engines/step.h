@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a job moves, and the steps it is made of.  The planner picks steps from
- * the table in steps.c; the runner calls them in order, and journals around
+ * the table in move.c; the runner calls them in order, and journals around
  * each.  A step never sees the journal, nor another step.
  */
 #ifndef ENGINES_STEP_H

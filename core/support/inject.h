@@ -12,9 +12,9 @@
  *   write-enospc:N         the same, with ENOSPC
  *   flip-write:N           the byte at offset N is damaged after it was hashed
  *   verify-eio:N           the read-back of the destination that covers N fails
- *   kill-attach:1         SIGKILL itself once the record of an attachment is durable
- *   kill-attach:2         the same, once its loop device is made
- *   kill-detach:1         the same, once its loop device is released
+ *   kill-attach:1          SIGKILL itself once the record of an attachment is durable
+ *   kill-attach:2          the same, once its loop device is made
+ *   kill-detach:1          the same, once its loop device is released
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *
  * A record is counted from 1 over all that this process writes.  Each I/O

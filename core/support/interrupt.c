@@ -30,6 +30,7 @@ void interrupt_catch(void)
 			sigaction(signals[i], &act, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 int interrupt_requested(void)

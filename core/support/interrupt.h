@@ -5,8 +5,9 @@
 
 /*
  * From here on SIGINT, SIGTERM and SIGHUP only set the flag.  They are
- * installed without SA_RESTART, so a blocking wait returns EINTR.  SIGPIPE is
- * ignored: a closed stdout must not end a move.
+ * installed without SA_RESTART, so a blocking wait returns EINTR.  SIGPIPE and
+ * SIGXFSZ are ignored: a closed stdout must not end a move, and a file that must
+ * not grow is an error like others.
  */
 void interrupt_catch(void);
 

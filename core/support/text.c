@@ -199,6 +199,34 @@ char *text_printable(const char *text)
 	return out;
 }
 
+char *text_shell_word(const char *text)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "0123456789_./:@%+=,-";
+	char *printable, *out, *o;
+	bool plain;
+
+	if (*text && strspn(text, safe) == strlen(text))
+		return text_copy(text);
+	printable = text_printable(text);
+	plain = !strcmp(printable, text);
+	free(printable);
+	out = text_alloc(strlen(text) * 4 + 4, 1);
+	o = stpcpy(out, plain ? "'" : "$'");
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (plain && c == '\'')
+			o = stpcpy(o, "'\\''");
+		else if (!plain && (c < 0x20 || c > 0x7e || c == '\'' || c == '\\'))
+			o += sprintf(o, "\\x%02x", c);
+		else
+			*o++ = *text;
+	}
+	stpcpy(o, "'");
+	return out;
+}
+
 char *text_format(const char *fmt, ...)
 {
 	va_list ap;

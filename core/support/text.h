@@ -34,6 +34,12 @@ const char *text_duration(uint64_t seconds, char buf[static TEXT_SIZE_MAX]);
  */
 char *text_printable(const char *text);
 
+/*
+ * A copy of text as one word of a shell's command line: as it is where it can
+ * be, else in quotes, and made of what text_printable() leaves alone.  Free it.
+ */
+char *text_shell_word(const char *text);
+
 /* Is text well-formed UTF-8 without surrogates? */
 bool text_is_utf8(const char *text);
 

@@ -62,7 +62,8 @@ int ioq_wait(struct ioq *q, struct ioq_result *results, unsigned max, unsigned t
 
 /*
  * NULL is fine.  Does not wait for requests that are still in flight: the
- * kernel finishes them, so the memory must be one that nobody uses again.
+ * kernel finishes them, so the memory must be one that nobody uses again, and
+ * the files stay open until then, whoever closes them.
  */
 void ioq_close(struct ioq *q);
 

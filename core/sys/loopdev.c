@@ -12,14 +12,14 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "support/err.h"
 #include "sys/blkdev.h"
 
 #define ATTACH_TRIES 64		/* others may take the free one that the kernel offers */
-#define DETACH_WAIT_MS 5000	/* udev and friends look at devices for a moment */
+#define DETACH_WAIT_MS 2000	/* udev and friends look at devices for a moment */
 #define DETACH_POLL_MS 10
 
 static void node_path(unsigned number, char buf[static 32])
@@ -242,13 +242,6 @@ out:
 	return result;
 }
 
-static void wait_a_moment(void)
-{
-	struct timespec moment = { .tv_nsec = DETACH_POLL_MS * 1000000L };
-
-	nanosleep(&moment, NULL);
-}
-
 /* Take back the release that the kernel keeps for the last close. */
 static void stay_attached(unsigned number)
 {
@@ -294,7 +287,7 @@ int loopdev_detach(const struct loopdev *loop, struct err *err)
 		rc = fetch(loop->number, &now);
 		if (rc == -ENXIO || (rc == 0 && !same(loop, &now)))
 			return 0;
-		wait_a_moment();
+		clock_sleep_ms(DETACH_POLL_MS);
 	}
 	stay_attached(loop->number);
 	err_sys(err, EBUSY, path, "the loop device is in use and was not released");

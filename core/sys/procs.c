@@ -69,7 +69,8 @@ static bool is_writable(int proc, const char *pid, const char *number)
 }
 
 /* Has the process a descriptor of the target, and one opened for writing? */
-static bool has_open(int proc, const char *pid, const struct procs_target *target, bool *ret_writable)
+static bool has_open(int proc, const char *pid, const struct procs_target *target,
+		     bool *ret_writable)
 {
 	char path[300];
 	struct dirent *entry;
@@ -168,8 +169,8 @@ static void look_open(int proc, const char *pid, const struct procs_target *targ
 {
 	bool writable;
 
-	if (has_open(proc, pid, target, &writable) && writable)
-		add_process("open for writing", pid, uses);
+	if (has_open(proc, pid, target, &writable) && (writable || target->readers))
+		add_process(target->readers ? "open" : "open for writing", pid, uses);
 }
 
 static void look_mapped(int proc, const char *pid, const struct procs_target *target,
@@ -179,7 +180,7 @@ static void look_mapped(int proc, const char *pid, const struct procs_target *ta
 		add_process("mapped for writing", pid, uses);
 }
 
-bool procs_open_for_writing(const struct procs_target *target, struct text_list *uses)
+bool procs_open(const struct procs_target *target, struct text_list *uses)
 {
 	bool writable;
 
@@ -188,7 +189,7 @@ bool procs_open_for_writing(const struct procs_target *target, struct text_list 
 	       (writable || !target->file_ino);
 }
 
-void procs_mapped_for_writing(const struct procs_target *target, struct text_list *uses)
+void procs_mapped(const struct procs_target *target, struct text_list *uses)
 {
 	each_other(look_mapped, target, uses);
 }

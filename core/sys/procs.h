@@ -15,20 +15,21 @@ struct procs_target {
 	ino_t file_ino;			/* 0: the devices are meant */
 	const dev_t *devs;
 	size_t dev_count;
+	bool readers;			/* those that only read count as well */
 };
 
 /*
  * Add "open for writing by qemu (pid 12)" for each process that has the target
- * so, other than ourselves.  Returns whether we do: a file for writing, a device
- * in whatever mode, for any may be a claim.
+ * so ("open by ..." with readers), other than ourselves.  Returns whether we
+ * do: a file for writing, a device in whatever mode, for any may be a claim.
  */
-bool procs_open_for_writing(const struct procs_target *target, struct text_list *uses);
+bool procs_open(const struct procs_target *target, struct text_list *uses);
 
 /*
  * Add "mapped for writing by ..." for each process that has a shared mapping of
  * the file; it need not have the file open any more.
  */
-void procs_mapped_for_writing(const struct procs_target *target, struct text_list *uses);
+void procs_mapped(const struct procs_target *target, struct text_list *uses);
 
 /* The name of a process, "?" when it is gone.  Free it. */
 char *procs_name(const char *pid);

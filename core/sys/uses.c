@@ -13,10 +13,19 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "sys/blkdev.h"
 #include "sys/loopdev.h"
 #include "sys/mounts.h"
 #include "sys/procs.h"
+
+/*
+ * A process that was killed leaves the I/O that it had in flight to the kernel,
+ * which keeps the file open until it is through.  A user that nobody can name
+ * is therefore believed in only when it stays for a second.
+ */
+#define SETTLE_TRIES 50
+#define SETTLE_MS 20
 
 /* What is asked for, and what is collected once to answer it. */
 struct look {
@@ -230,9 +239,13 @@ void uses_of_file(const char *path, dev_t dev, ino_t ino, struct text_list *uses
 	lease = ask_lease(path, dev, ino);
 	if (lease == 0)
 		return;
-	ours = procs_open_for_writing(&target, uses);
+	ours = procs_open(&target, uses);
 	if (lease == 1 && !ours && uses->count == before)
-		procs_mapped_for_writing(&target, uses);
+		procs_mapped(&target, uses);
+	for (int i = 0; lease == 1 && !ours && uses->count == before && i < SETTLE_TRIES; i++) {
+		clock_sleep_ms(SETTLE_MS);
+		lease = ask_lease(path, dev, ino);
+	}
 	if (lease == 1 && !ours && uses->count == before)
 		add(uses, text_copy("open for writing by the kernel or by a process that is not visible"));
 }
@@ -243,6 +256,10 @@ static bool is_claimed(const char *path, dev_t rdev)
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
 
+	for (int i = 0; fd < 0 && errno == EBUSY && i < SETTLE_TRIES; i++) {
+		clock_sleep_ms(SETTLE_MS);
+		fd = open(path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+	}
 	if (fd < 0)
 		return errno == EBUSY && stat(path, &st) == 0 && st.st_rdev == rdev;
 	close(fd);
@@ -277,7 +294,7 @@ void uses_of_block(const char *path, dev_t rdev, struct text_list *uses)
 	}
 	target.devs = family.devs;
 	target.dev_count = family.count;
-	ours = procs_open_for_writing(&target, uses);
+	ours = procs_open(&target, uses);
 	/* Our own claim would be in the way of this one. */
 	if (!ours && uses->count == before && is_claimed(path, rdev))
 		add(uses, text_copy("claimed exclusively by the kernel or by another process"));

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "support/err.h"
 #include "sys/blkdev.h"
 #include "volumes/volume.h"
@@ -104,6 +105,17 @@ static int reopen_buffered(const struct volume *vol, struct err *err)
 	return fd;
 }
 
+static int lock_patiently(int fd)
+{
+	int rc = flock(fd, LOCK_EX | LOCK_NB);
+
+	for (unsigned ms = 0; rc < 0 && errno == EWOULDBLOCK && ms < VOLUME_RELEASE_MS; ms += 50) {
+		clock_sleep_ms(50);
+		rc = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	return rc;
+}
+
 static int file_setup(struct volume *vol, const struct facts *facts, unsigned flags,
 		      struct err *err)
 {
@@ -131,7 +143,7 @@ static int file_setup(struct volume *vol, const struct facts *facts, unsigned fl
 	 * journals; this is for all others.  Where there are no locks (some
 	 * network file systems) there is none here.  A device has O_EXCL.
 	 */
-	if (flock(vol->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+	if (lock_patiently(vol->fd) < 0 && errno == EWOULDBLOCK)
 		return err_set(err, ERR_REFUSED, vol->path, "is locked by another process (flock)");
 
 	if (flags & OPEN_WRITE) {

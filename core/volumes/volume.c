@@ -17,6 +17,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "support/err.h"
 #include "sys/signature.h"
 #include "sys/uses.h"
@@ -125,6 +126,7 @@ static char *directory_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
+	assert(slash);
 	return slash == path ? text_copy("/") : text_format("%.*s", (int)(slash - path), path);
 }
 
@@ -144,7 +146,7 @@ static int resolve_missing(const char *missing, const char *spec, struct facts *
 		if (len < 0)
 			return err_set(err, ERR_REFUSED, spec, "it appeared just now");
 		target[len] = '\0';
-		err_set(err, ERR_REFUSED, spec, "a symbolic link to %s, where nothing is", target);
+		err_set(err, ERR_REFUSED, spec, "a dangling symbolic link, to %s", target);
 		return err_next(err, "name the file itself, or remove the link");
 	}
 	parent = directory_of(missing);
@@ -152,7 +154,7 @@ static int resolve_missing(const char *missing, const char *spec, struct facts *
 	facts->dir = realpath(parent, NULL);
 	if (!facts->dir) {
 		if (errno == ENOENT) {
-			err_set(err, ERR_REFUSED, spec, "the directory %s does not exist", parent);
+			err_set(err, ERR_REFUSED, spec, "there is no directory %s", parent);
 			err_next(err, "check the name, or make the directory first");
 		} else {
 			refuse_sys(err, errno, spec, "cannot look it up");
@@ -325,6 +327,10 @@ static int open_fd(const char *path, int flags, const struct volume_ops *ops, bo
 	if (fd < 0 && errno == EINVAL) {
 		*ret_direct = false;
 		fd = open(path, flags);
+	}
+	for (unsigned ms = 0; fd < 0 && errno == EBUSY && ms < VOLUME_RELEASE_MS; ms += 50) {
+		clock_sleep_ms(50);
+		fd = open(path, flags | (*ret_direct ? O_DIRECT : 0));
 	}
 	if (fd < 0 && errno == EBUSY) {
 		err_set(err, ERR_REFUSED, path,

@@ -190,6 +190,13 @@ void volume_drop_cache(struct volume *vol, uint64_t offset, uint64_t length);
 /* Always releases; reports the last write error where there was one.  Content with fd < 0. */
 int volume_close(struct volume *vol, struct err *err);
 
+/*
+ * A process that is killed while requests are in flight keeps its files open,
+ * claimed and locked until the kernel is through with them.  Who comes right
+ * after it waits so long before he says that somebody else has them.
+ */
+#define VOLUME_RELEASE_MS 5000
+
 #define VOLUME_INIT { .fd = -1, .fd_buffered = -1 }
 
 #endif
