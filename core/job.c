@@ -15,7 +15,6 @@
 #include "support/err.h"
 #include "support/interrupt.h"
 #include "support/json.h"
-#include "support/log.h"
 #include "sys/uuid.h"
 
 /* ---- who works on it ---- */
@@ -82,7 +81,6 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
-	json_put(json, "source_written", json_u64(record->source_written));
 	json_put(json, "tree_hash", json_string(record->tree_hash));
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "cloned", json_boolean(record->cloned));
@@ -112,7 +110,6 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->resumed_at = json_get_u64(json, "resumed_at");
 	record->rewritten = json_get_u64(json, "rewritten");
 	record->allocated_after = json_get_u64(json, "allocated_after");
-	record->source_written = json_get_u64(json, "source_written");
 	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");
 	record->verified = json_get_bool(json, "verified");
 	record->cloned = json_get_bool(json, "cloned");
@@ -180,6 +177,7 @@ static int fold(const json_t *record, void *data, struct err *err)
 	}
 	if (!strcmp(rec, "durable")) {
 		job->record.mark = mark_from_json(json_object_get(record, "mark"));
+		job->record.copy_ns = json_get_u64(record, "copy_ns");
 	} else if (!strcmp(rec, "stop")) {
 		json_decref(job->stopped);
 		job->stopped = json_deep_copy(json_object_get(record, "error"));
@@ -191,6 +189,12 @@ static int fold(const json_t *record, void *data, struct err *err)
 			return err_set(err, ERR_REFUSED, job->id, "the journal's steps are out of order");
 		job->steps_done = json_get_u64(record, "step");
 		job->step_begun = false;
+	} else if (!strcmp(rec, "rewind")) {
+		if (json_get_u64(record, "step") > job->steps_done)
+			return err_set(err, ERR_REFUSED, job->id, "the journal's steps are out of order");
+		job->steps_done = json_get_u64(record, "step");
+		job->step_begun = false;
+		return record_from_json(&job->record, json_object_get(record, "record"), err);
 	} else if (!strcmp(rec, "end")) {
 		job->ended = true;
 		job->aborted = json_get_bool(record, "aborted");
@@ -271,31 +275,44 @@ void job_close(struct job *job)
 	*job = (struct job){ .lock = -1 };
 }
 
-/* Do two moves touch the same volume or make the same file? */
-static bool moves_collide(const struct move *a, const struct move *b)
+/*
+ * Is what another job recorded the same volume?  After a reboot device numbers
+ * mean something else: then the place counts as well as the identity.
+ */
+static bool is_held(const struct facts *wanted, const struct facts *held, bool same_boot)
 {
-	char *path_a, *path_b;
-	bool same;
+	char *other;
 
-	if (facts_overlap(&a->source, &b->source) ||
-	    facts_overlap(&a->source, &b->destination) ||
-	    facts_overlap(&a->destination, &b->source) ||
-	    facts_overlap(&a->destination, &b->destination))
+	if (!wanted->kind || !held->kind)
+		return false;
+	if (facts_overlap(wanted, held))
 		return true;
-	path_a = move_final_path(a);
-	path_b = move_final_path(b);
-	same = !strcmp(path_a, path_b);
-	free(path_a);
-	free(path_b);
-	return same;
+	if (same_boot)
+		return false;
+	if (!strcmp(wanted->path, held->path))
+		return true;
+	other = facts_not_same(held, wanted, false);
+	free(other);
+	return !other;
 }
 
-/* The file that the other job has made is held as well: it is in no plan. */
+static bool holds(const struct move *move, const struct job *other, const struct facts *held)
+{
+	return is_held(&move->source, held, other->same_boot) ||
+	       is_held(&move->destination, held, other->same_boot);
+}
+
+/* Does a move touch what another job holds: its ends, the file it makes, the name it will have? */
 static bool collides_with_job(const struct move *move, const struct job *other)
 {
-	return moves_collide(move, &other->plan.move) ||
-	       facts_overlap(&move->source, &other->record.target) ||
-	       facts_overlap(&move->destination, &other->record.target);
+	char *mine = move_final_path(move), *theirs = move_final_path(&other->plan.move);
+	bool same_name = !strcmp(mine, theirs);
+
+	free(mine);
+	free(theirs);
+	return same_name || holds(move, other, &other->plan.move.source) ||
+	       holds(move, other, &other->plan.move.destination) ||
+	       holds(move, other, &other->record.target);
 }
 
 /* ret_worker: the other job's process, 0 when it is not running. */
@@ -308,14 +325,17 @@ static int find_conflict(const char *state_dir, const char *id, const struct pla
 	if (job_list(state_dir, &ids, err) < 0)
 		return -1;
 	for (size_t i = 0; ret == 0 && i < ids.count; i++) {
-		struct err ignored = ERR_INIT;
+		struct err unread = ERR_INIT;
 		struct job other;
 
 		if (!strcmp(ids.items[i], id) || job_ended_quickly(state_dir, ids.items[i]))
 			continue;
-		if (job_open(state_dir, ids.items[i], JOB_LOOK, &other, &ignored) < 0) {
-			log_warning("%s: %s", ids.items[i], ignored.cause);
-			continue;
+		/* What a journal that cannot be read holds nobody knows: it might be these. */
+		if (job_open(state_dir, ids.items[i], JOB_LOOK, &other, &unread) < 0) {
+			err_set(err, ERR_REFUSED, ids.items[i],
+				"what this unfinished job holds cannot be told: %s", unread.cause);
+			ret = err_next(err, "mend or remove %s/jobs/%s first", state_dir, ids.items[i]);
+			break;
 		}
 		if (!other.ended && collides_with_job(&plan->move, &other)) {
 			char *path = move_final_path(&other.plan.move);
@@ -447,10 +467,11 @@ int job_begin_step(struct job *job, struct err *err)
 	return 0;
 }
 
-int job_note_durable(struct job *job, const struct mark *mark, struct err *err)
+int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err)
 {
-	if (journal_append(job->journal, json_pack("{s:s, s:o}", "rec", "durable",
-						   "mark", mark_to_json(mark)), err) < 0)
+	if (journal_append(job->journal,
+			   json_pack("{s:s, s:o, s:I}", "rec", "durable", "mark", mark_to_json(mark),
+				     "copy_ns", (json_int_t)copy_ns), err) < 0)
 		return -1;
 	job->record.mark = *mark;
 	return 0;
@@ -501,6 +522,25 @@ int job_undone_step(struct job *job, size_t step, struct err *err)
 	return 0;
 }
 
+int job_rewind(struct job *job, size_t step, bool from_zero, struct err *err)
+{
+	struct progress_record *record = &job->record;
+
+	if (from_zero)
+		record->mark = (struct mark){ 0 };
+	record->verified = false;
+	record->tree_hash[0] = '\0';
+	text_list_add(&record->notes, text_format("after a restart of the machine %s began anew",
+						  job->plan.steps[step]->name));
+	if (journal_append(job->journal,
+			   json_pack("{s:s, s:I, s:o}", "rec", "rewind", "step", (json_int_t)step,
+				     "record", record_to_json(record)), err) < 0)
+		return -1;
+	job->steps_done = step;
+	job->step_begun = false;
+	return 0;
+}
+
 int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 {
 	char *leaves = text_format("%s/leaves", job->dir);
@@ -511,6 +551,7 @@ int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 	if (journal_append(job->journal, json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted,
 						   "result", result), err) < 0)
 		return -1;
+	journal_trim(job->journal);
 	job->ended = true;
 	job->aborted = aborted;
 	json_decref(job->result);

@@ -79,11 +79,16 @@ bool job_committed(const struct job *job);
 
 /* Journal what happens; each is durable when it returns. */
 int job_begin_step(struct job *job, struct err *err);
-int job_note_durable(struct job *job, const struct mark *mark, struct err *err);
+int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err);
 int job_done_step(struct job *job, struct err *err);
 int job_note_stop(struct job *job, const struct err *why, struct err *err);
 int job_begin_abort(struct job *job, struct err *err);
 int job_undone_step(struct job *job, size_t step, struct err *err);
+/*
+ * Take steps back to be done again, from this one on; nothing is undone for
+ * it.  from_zero: what was copied does not count any more.
+ */
+int job_rewind(struct job *job, size_t step, bool from_zero, struct err *err);
 int job_end(struct job *job, bool aborted, json_t *result, struct err *err);
 
 #endif

@@ -78,20 +78,27 @@ char *job_dir(const char *state_dir, const char *id)
 /*
  * A crash can leave a job's directory whose journal does not hold a whole plan
  * yet, its second line.  Such a job announced nothing and touched nothing.
+ * Only what is seen to be so counts: a journal that cannot be read is one.
  */
 static bool is_stillborn(const char *dir)
 {
 	char *path = text_format("%s/journal.jsonl", dir);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool absent = fd < 0 && errno == ENOENT;
 	char buf[65536];
-	ssize_t n = fd < 0 ? 0 : pread(fd, buf, sizeof(buf), 0);
-	const char *first = n > 0 ? memchr(buf, '\n', (size_t)n) : NULL;
+	const char *first;
+	struct stat st;
+	ssize_t n;
 
 	free(path);
-	if (fd >= 0)
-		close(fd);
-	return !(n == (ssize_t)sizeof(buf) ||
-		 (first && memchr(first + 1, '\n', (size_t)(buf + n - first - 1))));
+	if (fd < 0)
+		return absent;
+	n = fstat(fd, &st) == 0 && st.st_size < (off_t)sizeof(buf) ? pread(fd, buf, sizeof(buf), 0) : -1;
+	close(fd);
+	if (n < 0 || n != st.st_size)
+		return false;
+	first = memchr(buf, '\n', (size_t)n);
+	return !first || !memchr(first + 1, '\n', (size_t)(buf + n - first - 1));
 }
 
 void job_bury_stillborn(const char *state_dir)

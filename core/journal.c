@@ -25,6 +25,9 @@
 /* A journal grows by some 250 bytes for each 512 MiB copied: this is 100 TiB and more. */
 #define JOURNAL_MAX (256U << 20)
 
+/* What is set aside for it when it is made. */
+#define JOURNAL_RESERVE (128 << 10)
+
 struct journal {
 	char *path;
 	int fd;
@@ -107,6 +110,10 @@ int journal_parse(const char *text, size_t length, const char *name,
 
 		if (!newline)
 			break;	/* torn: cut off, or a stretch of NUL bytes */
+		/* Torn in its middle: no JSON holds NULs (a single one is damage), and nothing comes after. */
+		if (newline + 1 == text + length &&
+		    memmem(text + at, (size_t)(newline - (text + at)), "\0", 2))
+			break;
 		if (parse_line(text + at, (size_t)(newline - (text + at)), ++number, name,
 			       &sum, reader, data, err) < 0)
 			return -1;
@@ -192,6 +199,8 @@ int journal_create(struct journal **ret, const char *path, struct err *err)
 	if (fd < 0)
 		return err_sys(err, errno, path, "cannot make the journal");
 	journal = journal_new(path, fd);
+	/* Undoing a job needs records, also where the job has filled the file system. */
+	fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, JOURNAL_RESERVE);
 	if (journal_append(journal, json_pack("{s:s, s:i}", "journal", "volmig",
 					      "version", JOURNAL_VERSION), err) < 0) {
 		journal_close(journal);
@@ -215,7 +224,9 @@ int journal_open(struct journal **ret, const char *path,
 	if (load(fd, path, reader, data, &end, journal->sum.bytes, err) < 0)
 		goto fail;
 	journal->end = (off_t)end;
-	if (ftruncate(fd, journal->end) < 0 || fdatasync(fd) < 0) {
+	/* Only where something is torn: it would give back what was set aside. */
+	if (lseek(fd, 0, SEEK_END) != journal->end &&
+	    (ftruncate(fd, journal->end) < 0 || fdatasync(fd) < 0)) {
 		err_sys(err, errno, path, "cannot cut the torn end off the journal");
 		goto fail;
 	}
@@ -316,6 +327,13 @@ int journal_append(struct journal *journal, json_t *record, struct err *err)
 	journal->end += (off_t)length;
 	journal->sum = sum;
 	return 0;
+}
+
+void journal_trim(struct journal *journal)
+{
+	/* To the size it has: what lies beyond it is given back. */
+	if (!journal->broken && ftruncate(journal->fd, journal->end) < 0)
+		journal->broken = true;
 }
 
 const char *journal_last_time(const struct journal *journal)

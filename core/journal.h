@@ -8,8 +8,8 @@
  * in front of "sum".  So a line cannot be changed, dropped or moved unseen.
  * The first line is {"journal":"volmig","version":N,...}.
  *
- * A crash may leave the last line torn: without its newline, or as a stretch of
- * NUL bytes where the file system kept the size but not the data.  Such a tail
+ * A crash may leave the last line torn: without its newline, or with NUL bytes
+ * where the file system kept the size but not the data.  Such a tail
  * announced an act that was not begun, and is ignored.  Everything else that
  * does not add up is damage, and damage is never guessed away: a lost commit
  * record would make a finished move look undoable.
@@ -55,6 +55,9 @@ int journal_open(struct journal **ret, const char *path,
  * more.  ERR_STOPPED, since nothing was done yet and a later try may succeed.
  */
 int journal_append(struct journal *journal, json_t *record, struct err *err);
+
+/* It is at its end: give back the space that was set aside for more records. */
+void journal_trim(struct journal *journal);
 
 /* When the last record was appended by this process, RFC 3339; "" for none. */
 const char *journal_last_time(const struct journal *journal);

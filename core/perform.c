@@ -15,12 +15,16 @@
 #include "job.h"
 #include "report.h"
 #include "run.h"
+#include "support/clock.h"
 #include "support/err.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/uuid.h"
+
+/* How long abort waits for the process that works on a job: its I/O may take its time. */
+#define STOP_WAIT_NS (300 * 1000000000ULL)
 
 static struct monitor *monitor_of(const struct perform_options *options)
 {
@@ -48,6 +52,9 @@ static int finish(struct job *job, bool aborted, json_t **ret_report, struct err
 	json_object_del(report, "stopped");
 	ret = job_end(job, aborted, report, err);
 	*ret_report = report;
+	/* All is done but for the record of it. */
+	if (ret < 0 && !*err->next)
+		err_next(err, "volmig %s %s", aborted ? "abort" : "resume", job->id);
 	return ret;
 }
 
@@ -74,6 +81,25 @@ static int run_to_end(struct job *job, const struct perform_options *options,
 }
 
 /*
+ * Does the name mean what it meant when the job was planned?  A relative one
+ * stands on the working directory, so what it leads to has to agree.
+ */
+static bool same_name(const char *text, const struct facts *was)
+{
+	struct facts now = { 0 };
+	struct err err = ERR_INIT;
+	bool same;
+
+	if (strcmp(text, was->spec))
+		return false;
+	if (*text == '/' || !strncmp(text, "file:/", 6))
+		return true;
+	same = inspect_named(text, SPEC_VOLUME, 0, &now, &err) == 0 && !strcmp(now.path, was->path);
+	facts_free(&now);
+	return same;
+}
+
+/*
  * The caller chose an id that is known: the job it names answers.  1 when it
  * does (it is done), 0 when there is none, -1 when it cannot be done again.
  */
@@ -89,8 +115,8 @@ static int known_job(const struct request *request, const char *state_dir,
 	if (job_open(state_dir, id, JOB_LOOK, &job, err) < 0)
 		return -1;
 	*ret_report = report_job(&job);
-	if (strcmp(job.plan.move.source.spec, request->source) ||
-	    strcmp(job.plan.move.destination.spec, request->destination) ||
+	if (!same_name(request->source, &job.plan.move.source) ||
+	    !same_name(request->destination, &job.plan.move.destination) ||
 	    job.plan.command != request->command) {
 		found = err_set(err, ERR_REFUSED, id, "that job is another move: %s %s %s",
 				command_name(job.plan.command), job.plan.move.source.spec,
@@ -113,7 +139,7 @@ static char *destination_changed(const struct job *job, const struct facts *now)
 	char *why = facts_not_same(was, now, job->same_boot);
 
 	if (!why)
-		why = facts_changed(was, now);
+		why = facts_changed(was, now, job->same_boot);
 	if (!why && strcmp(was->signature ?: "", now->signature ?: ""))
 		why = text_format("it holds %s", now->signature ?: "nothing known any more");
 	return why;
@@ -142,7 +168,7 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 	else
 		why = facts_not_same(was, &now, job->same_boot);
 	if (!why)
-		why = facts_changed(was, &now);
+		why = facts_changed(was, &now, job->same_boot);
 	if (why) {
 		err_set(err, ERR_REFUSED, was->path,
 			"the source is not as it was when the job was planned: %s", why);
@@ -189,13 +215,16 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 			       unsigned flags, struct err *err)
 {
 	struct facts inside = { 0 };
+	struct spec spec = { .kind = SPEC_PATH };
 	char *path;
 	int ret;
 
 	if (!source->kind || destination->kind || strcmp(destination->dir, destination->path))
 		return 0;
 	path = text_format("%s/%s", destination->path, strrchr(source->path, '/') + 1);
-	ret = volume_inspect_path(path, flags, &inside, err);
+	spec.text = path;
+	spec.path = path;
+	ret = volume_inspect(&spec, flags, &inside, err);
 	if (ret == 0 && inside.kind) {
 		free(inside.spec);
 		inside.spec = destination->spec;
@@ -212,18 +241,22 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 }
 
 /* Look at both ends and plan. */
-static int plan_move(const struct request *request, const char *id, unsigned flags,
-		     struct plan *plan, struct err *err)
+static int plan_move(const struct request *request, const char *state_dir, const char *id,
+		     unsigned flags, struct plan *plan, struct err *err)
 {
 	bool is_place = request->command == COMMAND_MIGRATE || request->create;
+	struct request wanted = *request;
+	char *state = realpath(state_dir, NULL);
 	struct facts source = { 0 }, destination = { 0 };
 	int ret = -1;
 
+	wanted.state_dir = state;
 	if (inspect_named(request->source, SPEC_VOLUME, flags, &source, err) == 0 &&
 	    inspect_named(request->destination, is_place ? SPEC_PLACE : SPEC_VOLUME, flags,
 			  &destination, err) == 0 &&
 	    (!is_place || look_into_directory(&source, &destination, flags, err) == 0))
-		ret = plan_build(request, id, &source, &destination, plan, err);
+		ret = plan_build(&wanted, id, &source, &destination, plan, err);
+	free(state);
 	facts_free(&source);
 	facts_free(&destination);
 	return ret;
@@ -234,7 +267,7 @@ static void take_back(struct job *job, json_t **ret_report)
 {
 	struct err second = ERR_INIT;
 
-	if (run_undo(job, NULL, &second) < 0 || finish(job, true, ret_report, &second) < 0)
+	if (run_undo(job, false, NULL, &second) < 0 || finish(job, true, ret_report, &second) < 0)
 		log_warning("cannot take the job back: %s", second.cause);
 }
 
@@ -259,12 +292,12 @@ int perform_move(const struct request *request, const struct perform_options *op
 	}
 	if (options->wait_ms && !options->dry_run) {
 		/* Whoever works on a volume uses and changes it: wait first, then look. */
-		if (plan_move(request, id, 0, &plan, err) < 0 ||
+		if (plan_move(request, state_dir, id, 0, &plan, err) < 0 ||
 		    job_check_conflicts(state_dir, id, &plan, options->wait_ms, err) < 0)
 			goto out;
 		plan_free(&plan);
 	}
-	if (plan_move(request, id, INSPECT_USES, &plan, err) < 0)
+	if (plan_move(request, state_dir, id, INSPECT_USES, &plan, err) < 0)
 		goto out;
 	if (options->dry_run) {
 		*ret_report = report_plan(&plan, id);
@@ -308,6 +341,30 @@ static int find_existing(const char *state_dir, const char *text, char id[static
 	return 0;
 }
 
+/*
+ * The machine was restarted, and nobody can tell whether a device was written
+ * to meanwhile: what was read from it, or proven of it, has to be done again.
+ */
+static int rewind_unproven(struct job *job, struct err *err)
+{
+	const struct move *move = &job->plan.move;
+	bool source = facts_tell_changes(&move->source, job->same_boot);
+	bool target = move->create || facts_tell_changes(&move->destination, job->same_boot);
+
+	if (job_committed(job) || (source && target))
+		return 0;
+	for (size_t i = 0; i < job->plan.step_count; i++) {
+		const struct step_ops *step = job->plan.steps[i];
+
+		if (!source && (step == &copy_step || step == &reflink_step) &&
+		    (job->steps_done > i || job->record.mark.offset))
+			return job_rewind(job, i, true, err);
+		if (step == &verify_step && job->steps_done > i)
+			return job_rewind(job, i, false, err);
+	}
+	return 0;
+}
+
 int perform_resume(const char *text, const struct perform_options *options,
 		   json_t **ret_report, struct err *err)
 {
@@ -329,7 +386,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
 		next_command(err, options, "abort", id);
-	} else if (check_ends(&job, options, err) < 0) {
+	} else if (check_ends(&job, options, err) < 0 || rewind_unproven(&job, err) < 0) {
 		*ret_report = report_job(&job);
 	} else {
 		ret = run_to_end(&job, options, ret_report, err);
@@ -345,6 +402,7 @@ static int stop_worker(const char *state_dir, const char *id, struct err *err)
 {
 	struct timespec pause = { .tv_nsec = 100000000 };
 	pid_t pid = job_worker(state_dir, id);
+	uint64_t until = clock_ns() + STOP_WAIT_NS;
 	int fd;
 
 	if (!pid)
@@ -363,6 +421,10 @@ static int stop_worker(const char *state_dir, const char *id, struct err *err)
 		if (interrupt_requested()) {
 			err_set(err, ERR_STOPPED, id, "interrupted while waiting for pid %d to stop", (int)pid);
 			return err_next(err, "volmig abort %s", id);
+		}
+		if (clock_ns() >= until) {
+			err_set(err, ERR_UNSURE, id, "pid %d does not stop", (int)pid);
+			return err_next(err, "look what it waits for, then volmig abort %s", id);
 		}
 		nanosleep(&pause, NULL);
 	}
@@ -398,7 +460,7 @@ int perform_abort(const char *text, const struct perform_options *options,
 			ret = 0;
 		else
 			err_set(err, ERR_REFUSED, id, "the job is done, there is nothing to undo");
-	} else if (run_undo(&job, monitor_of(options), err) < 0) {
+	} else if (run_undo(&job, options->forget, monitor_of(options), err) < 0) {
 		*ret_report = report_job(&job);
 		/* Undone in part: doing it again goes on where it stopped. */
 		if (err->class == ERR_FAILED)

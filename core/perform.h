@@ -16,6 +16,7 @@ struct perform_options {
 	const char *state_dir;		/* as given, or NULL; see job_state_dir() */
 	const char *job_id;		/* chosen by the caller, canonical, or NULL */
 	bool dry_run;
+	bool forget;			/* abort: leave behind what cannot be reached */
 	uint64_t wait_ms;		/* for volumes that another job holds */
 	struct progress *progress;	/* NULL: nobody watches */
 	void (*announce)(const json_t *plan);	/* called with the plan before anything is done; or NULL */

@@ -57,6 +57,9 @@ static int check_source(const struct request *request, const struct facts *sourc
 {
 	if (plan_check_volume(source, request->raw, err) < 0)
 		return -1;
+	if (request->state_dir && strcmp(source->path, request->state_dir) &&
+	    is_below(source->path, request->state_dir))
+		return err_set(err, ERR_REFUSED, source->spec, "is in volmig's own state directory");
 	if (source->uses.count) {
 		char *uses = text_list_join(&source->uses);
 
@@ -83,6 +86,10 @@ static int check_new(const struct facts *source, const struct facts *destination
 		return err_set(err, ERR_REFUSED, destination->spec, "the file name is too long");
 	if (!destination->dir_writable)
 		return err_set(err, ERR_REFUSED, dir, "the directory is not writable");
+	/* What is made there could neither be given its name nor be taken back. */
+	if (destination->unremovable)
+		return err_set(err, ERR_REFUSED, dir, "no volume can be made there: %s",
+			       destination->unremovable);
 	if (source->allocated > destination->dir_free) {
 		text_size(source->allocated, need);
 		text_size(destination->dir_free, have);
@@ -158,6 +165,8 @@ static int plan_destination(const struct request *request, const char *job_id,
 	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
 	bool may_create = request->command == COMMAND_MIGRATE || request->create;
 
+	if (request->state_dir && is_below(dst->path, request->state_dir))
+		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
 	if (dst->kind) {
 		if (request->create) {
 			err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
@@ -269,6 +278,15 @@ static int plan_retirement(const struct request *request, struct plan *plan, str
 		text_list_add(&plan->warnings, text_format(
 			"%s has %" PRIu64 " names (hard links), only this one is removed",
 			move->source.path, move->source.links));
+	if (move->remove && move->source.unremovable) {
+		err_set(err, ERR_REFUSED, move->source.spec, "the source could not be removed: %s",
+			move->source.unremovable);
+		return err_next(err, "use --keep-source to leave it where it is");
+	}
+	if (request->wipe == WIPE_ZERO && move->source.reflinks)
+		text_list_add(&plan->warnings, text_format(
+			"%s may write zeroes beside the source's old blocks and not over them: they are only freed",
+			move->source.fs_type));
 	if (move->remove && !move->source.dir_writable)
 		return err_set(err, ERR_REFUSED, move->source.dir,
 			       "the source could not be removed: the directory is not writable");

@@ -24,6 +24,7 @@ struct request {
 	enum command_kind command;
 	const char *source;		/* as typed */
 	const char *destination;
+	const char *state_dir;		/* canonical; what is below it is no volume; or NULL */
 	const char *method;		/* "auto", or one method's name */
 	bool create;			/* copy: make the destination */
 	bool into_existing;

@@ -126,6 +126,8 @@ static const char *source_state(const struct job *job)
 {
 	if (step_is_done(job, &remove_source_step))
 		return "removed";
+	if (step_is_begun(job, &remove_source_step))
+		return "being removed";
 	if (step_is_done(job, &wipe_source_step))
 		return "wiped";
 	if (step_is_begun(job, &wipe_source_step))
@@ -140,7 +142,7 @@ static const char *destination_state(const struct job *job)
 
 	if (move->create) {
 		if (!job->record.target.kind)
-			return "absent";
+			return step_is_begun(job, &create_file_step) ? "unfinished" : "absent";
 		return step_is_done(job, &publish_step) ? "complete" : "unfinished";
 	}
 	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";

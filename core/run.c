@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "job.h"
+#include "support/clock.h"
 #include "support/err.h"
 #include "support/interrupt.h"
 #include "support/log.h"
@@ -16,6 +17,7 @@ struct journalling_monitor {
 	struct monitor base;
 	struct monitor *drawn;
 	struct job *job;
+	uint64_t step_ns;	/* when the step began */
 };
 
 static void pass_phase(struct monitor *mon, const char *name, uint64_t total)
@@ -30,7 +32,10 @@ static void pass_advance(struct monitor *mon, uint64_t done)
 
 static int journal_durable(struct monitor *mon, const struct mark *mark, struct err *err)
 {
-	return job_note_durable(((struct journalling_monitor *)mon)->job, mark, err);
+	struct journalling_monitor *self = (struct journalling_monitor *)mon;
+
+	return job_note_durable(self->job, mark,
+				self->job->record.copy_ns + clock_ns() - self->step_ns, err);
 }
 
 static struct step_context context_of(struct job *job, struct monitor *mon)
@@ -45,11 +50,12 @@ static struct step_context context_of(struct job *job, struct monitor *mon)
 	};
 }
 
-int run_undo(struct job *job, struct monitor *mon, struct err *err)
+int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 {
 	struct step_context ctx = context_of(job, mon);
 	size_t i = job->steps_done + (job->step_begun ? 1 : 0);
 
+	ctx.forget = forget;
 	if (job_committed(job)) {
 		err_set(err, ERR_REFUSED, job->id, "the job is past its point of no return");
 		return err_next(err, "volmig resume %s", job->id);
@@ -76,7 +82,7 @@ static int roll_back(struct job *job, struct monitor *mon, bool *ret_rolled_back
 {
 	struct err second = ERR_INIT;
 
-	if (run_undo(job, mon, &second) == 0) {
+	if (run_undo(job, false, mon, &second) == 0) {
 		*ret_rolled_back = true;
 		if (err->class != ERR_REFUSED)
 			err->class = ERR_FAILED;
@@ -116,6 +122,8 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 		}
 		log_info("%s: step %zu of %zu: %s", job->id, job->steps_done + 1,
 			 job->plan.step_count, step->name);
+		ctx.again = job->step_begun;
+		mon.step_ns = clock_ns();
 		if (job_begin_step(job, err) < 0)
 			return -1;
 		result = step->run(&ctx, err);

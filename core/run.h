@@ -22,8 +22,9 @@ int run_job(struct job *job, struct monitor *mon, bool *ret_rolled_back, struct 
 
 /*
  * Undo the steps, last first.  ERR_REFUSED past the point of no return.  May
- * be called again after a failure or a crash.
+ * be called again after a failure or a crash.  forget: what cannot be reached
+ * any more is left behind, and noted.
  */
-int run_undo(struct job *job, struct monitor *mon, struct err *err);
+int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err);
 
 #endif

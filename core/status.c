@@ -27,7 +27,7 @@ static json_t *now_there(const struct facts *was, const char *path, bool same_bo
 		json = json_text(text);
 		free(text);
 		free(why);
-	} else if (whole && (why = facts_changed(was, &now))) {
+	} else if (whole && (why = facts_changed(was, &now, same_boot))) {
 		text = text_format("there, but changed: %s", why);
 		json = json_text(text);
 		free(text);

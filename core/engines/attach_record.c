@@ -12,12 +12,13 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "support/text.h"
-#include "sys/loopdev.h"
 
 #define RECORD_VERSION 1
 
 void attach_record_init(struct attach_record *record, const char *path, bool readonly, bool loop)
 {
+	char id[UUID_TEXT_SIZE];
+
 	attach_record_free(record);
 	*record = (struct attach_record){
 		.path = text_copy(path),
@@ -25,6 +26,8 @@ void attach_record_init(struct attach_record *record, const char *path, bool rea
 		.loop = loop,
 		.pending = loop,
 	};
+	if (loop)
+		snprintf(record->marker, sizeof(record->marker), "volmig:%s", uuid_new(id));
 	uuid_of_boot(record->boot);
 }
 
@@ -33,6 +36,14 @@ void attach_record_done(struct attach_record *record, const struct loopdev *loop
 	record->pending = false;
 	record->number = loop->number;
 	record->diskseq = loop->diskseq;
+}
+
+bool attach_record_is_of(const struct attach_record *record, const struct loopdev *loop)
+{
+	if (!record->loop || !*record->marker || strcmp(record->marker, loop->marker))
+		return false;
+	return record->pending ||
+	       (loop->number == record->number && loop->diskseq == record->diskseq);
 }
 
 bool attach_record_is_current(const struct attach_record *record)
@@ -51,7 +62,7 @@ void attach_record_free(struct attach_record *record)
 int attach_record_read(int dirfd, const char *name, struct attach_record *ret, struct err *err)
 {
 	json_t *json = NULL;
-	const char *boot;
+	const char *boot, *marker;
 	int fd = dirfd < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dirfd < 0 || (fd < 0 && errno == ENOENT))
@@ -61,8 +72,10 @@ int attach_record_read(int dirfd, const char *name, struct attach_record *ret, s
 	json = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
 	close(fd);
 	boot = json_get_string(json, "boot");
+	marker = json_get_string(json, "marker");
 	if (json_get_u64(json, "volmig_attached") != RECORD_VERSION || !boot ||
-	    strlen(boot) >= sizeof(ret->boot)) {
+	    strlen(boot) >= sizeof(ret->boot) || !marker ||
+	    strlen(marker) >= sizeof(ret->marker)) {
 		json_decref(json);
 		/* It is renamed into place when it is whole, so this is damage or a newer version. */
 		err_set(err, ERR_REFUSED, name, "the record of an attached volume cannot be understood");
@@ -77,6 +90,7 @@ int attach_record_read(int dirfd, const char *name, struct attach_record *ret, s
 		.diskseq = json_get_u64(json, "diskseq"),
 	};
 	strcpy(ret->boot, boot);
+	strcpy(ret->marker, marker);
 	json_decref(json);
 	return 1;
 }
@@ -90,6 +104,7 @@ static json_t *to_json(const struct attach_record *record)
 	json_put(json, "path", json_name(record->path));
 	json_put(json, "readonly", json_boolean(record->readonly));
 	json_put(json, "loop", json_boolean(record->loop));
+	json_put(json, "marker", json_string(record->marker));
 	json_put(json, "pending", json_boolean(record->pending));
 	json_put(json, "number", json_integer(record->number));
 	json_put(json, "diskseq", json_u64(record->diskseq));

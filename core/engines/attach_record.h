@@ -6,26 +6,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sys/loopdev.h"
 #include "sys/uuid.h"
 
 struct err;
-struct loopdev;
 
 struct attach_record {
 	char boot[UUID_TEXT_SIZE];	/* no attachment outlives a boot */
 	char *path;			/* of the volume, for people */
 	bool readonly;
 	bool loop;			/* by a loop device, not as it is */
+	char marker[LOOPDEV_MARKER_SIZE];	/* which that loop device carries, and no other */
 	bool pending;			/* the loop device may not have been made yet */
 	unsigned number;		/* of the loop device, once it was */
 	uint64_t diskseq;
 };
 
-/* A record of what is about to be done: pending, if a loop device is to be made. */
+/* A record of what is about to be done: pending, with a new marker, if that is a loop device. */
 void attach_record_init(struct attach_record *record, const char *path, bool readonly, bool loop);
 
 /* The loop device is there. */
 void attach_record_done(struct attach_record *record, const struct loopdev *loop);
+
+/* Is that loop device the one that the record is of? */
+bool attach_record_is_of(const struct attach_record *record, const struct loopdev *loop);
 
 /* Was it made since the machine started? */
 bool attach_record_is_current(const struct attach_record *record);

@@ -3,6 +3,7 @@
 #ifndef ENGINES_BLOCK_COPY_H
 #define ENGINES_BLOCK_COPY_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -62,9 +63,13 @@ int block_hash(struct volume *src, struct leaves *leaves,
 	       const struct block_copy_options *opt, struct monitor *mon,
 	       struct block_copy_result *ret_result, struct err *err);
 
+/* The number of an ERR_FAILED that says: these bytes are not what they should be. */
+#define BLOCK_DIFFERS EBADMSG
+
 /*
  * Read vol back from the medium and compare it with leaves.  Holes that vol's
- * own map proves are not read.  A difference is ERR_FAILED, and the cause names
+ * own map proves are not read.  A difference is ERR_FAILED with the
+ * number BLOCK_DIFFERS, and the cause names
  * the offset of the first MiB that differs and how many do.
  */
 int block_verify(struct volume *vol, struct leaves *leaves,

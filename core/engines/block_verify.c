@@ -118,6 +118,12 @@ static int zero_next(struct pipeline *p, struct item *item, struct err *err)
 	return look_next((struct look *)p, item, err);
 }
 
+static int differs(struct err *err)
+{
+	err->number = BLOCK_DIFFERS;
+	return -1;
+}
+
 static int zero_loaded(struct pipeline *p, struct item *item, struct err *err)
 {
 	const unsigned char *data = item->buffer[0] + item->offset % LEAF_BYTES;
@@ -127,9 +133,9 @@ static int zero_loaded(struct pipeline *p, struct item *item, struct err *err)
 		return 0;
 	while (!data[i])
 		i++;
-	return err_set(err, ERR_FAILED, p->files[0].vol->path,
-		       "does not read back as zero at byte %llu",
-		       (unsigned long long)(item->offset + i));
+	err_set(err, ERR_FAILED, p->files[0].vol->path, "does not read back as zero at byte %llu",
+		(unsigned long long)(item->offset + i));
+	return differs(err);
 }
 
 static const struct pipeline_ops hash_ops = { .next = hash_next, .loaded = hash_loaded };
@@ -184,10 +190,12 @@ int block_verify(struct volume *vol, struct leaves *leaves,
 	uint64_t bytes = leaves_bytes(leaves);
 	struct look l;
 
-	if (vol->bytes < bytes)
-		return err_set(err, ERR_FAILED, vol->path,
-			       "is %llu bytes long, but %llu were read from the source",
-			       (unsigned long long)vol->bytes, (unsigned long long)bytes);
+	if (vol->bytes < bytes) {
+		err_set(err, ERR_FAILED, vol->path,
+			"is %llu bytes long, but %llu were read from the source",
+			(unsigned long long)vol->bytes, (unsigned long long)bytes);
+		return differs(err);
+	}
 	volume_drop_cache(vol, 0, bytes);
 	look_init(&l, &verify_ops, vol, 0, bytes, opt, mon);
 	l.leaves = leaves;
@@ -195,10 +203,12 @@ int block_verify(struct volume *vol, struct leaves *leaves,
 		return -1;
 	if (l.differing == 0)
 		return 0;
-	return err_set(err, ERR_FAILED, vol->path,
-		       "read back differs from what was read from the source at byte %llu (%llu of %llu MiB differ)",
-		       (unsigned long long)(l.first * LEAF_BYTES), (unsigned long long)l.differing,
-		       (unsigned long long)leaves_count(leaves));
+	err_set(err, ERR_FAILED, vol->path,
+		"read back differs from what was read from the source at byte %llu "
+		"(%llu of %llu MiB differ)",
+		(unsigned long long)(l.first * LEAF_BYTES), (unsigned long long)l.differing,
+		(unsigned long long)leaves_count(leaves));
+	return differs(err);
 }
 
 int block_verify_zero(struct volume *vol, uint64_t offset, uint64_t end,

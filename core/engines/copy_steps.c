@@ -4,11 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engines/leaves.h"
 #include "support/err.h"
-#include "sys/blkdev.h"
 
 static struct block_copy_options options_of(const struct step_context *ctx)
 {
@@ -51,15 +49,16 @@ static void note_once(struct step_context *ctx, const char *text)
 }
 
 /*
- * What the engine's error means for the job.  Only a wrong copy is rolled back
- * (ERR_FAILED).  A fault of the media may be mended, and a source that has
- * got shorter (ERR_REFUSED) has left its end in the copy only.
+ * What the engine's error means for the job.  Only a copy that is known to be
+ * wrong is rolled back.  A fault of the media, of memory, of anything may be
+ * mended, and a source that has got shorter has left its end in the copy only.
  */
 static enum step_result result_of(struct err *err)
 {
-	if (err->class == ERR_REFUSED)
-		err->class = ERR_STOPPED;
-	return err->class == ERR_STOPPED ? STEP_STOPPED : STEP_UNDONE;
+	if (err->class == ERR_FAILED && err->number == BLOCK_DIFFERS)
+		return STEP_UNDONE;
+	err->class = ERR_STOPPED;
+	return STEP_STOPPED;
 }
 
 /*
@@ -93,16 +92,6 @@ static int check_resume(struct step_context *ctx, struct volume *source, struct 
 	return err_next(err, "volmig abort %s", ctx->job_id);
 }
 
-/*
- * From here on nobody may write to the source.  A file tells by its time of
- * change; a device by the kernel's count, once what its cache held is out.
- */
-static void note_written(struct step_context *ctx, struct volume *source)
-{
-	if (!strcmp(ctx->move->source.kind, "block") && fdatasync(source->fd) == 0)
-		ctx->record->source_written = blkdev_written((dev_t)ctx->move->source.dev);
-}
-
 static enum step_result copy_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -125,8 +114,6 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 	}
 	if (record->mark.offset)
 		record->resumed_at = record->mark.offset;
-	else
-		note_written(ctx, &source);
 	opt.start = record->mark;
 	monitor_phase(ctx->mon, "copy", move->source.bytes);
 	if (!source.direct)
@@ -199,14 +186,14 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 	struct hash root;
 	enum step_result ret = STEP_STOPPED;
 
-	if (open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
+	/* What is proven is what is there from here on; see commit. */
+	if (volume_inspect_path(record->target.path, INSPECT_USES, &now, err) < 0 ||
+	    open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
-	/* What is proven is what is there from here on; see commit. */
-	if (volume_inspect_path(target.path, 0, &now, err) < 0)
-		goto out;
 	record->target.mtime_ns = now.mtime_ns;
+	record->target.written = now.written;
 	if (record->cloned) {
 		/* Nothing has been read so far, so there is nothing to compare with. */
 		if (open_source(ctx, &source, err) < 0) {

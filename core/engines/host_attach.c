@@ -94,7 +94,6 @@ static int sort_loop(const struct loopdev *loop, void *data)
 {
 	struct loop_search *search = data;
 	struct situation *now = search->now;
-	const struct attach_record *record = &now->record;
 	bool is_over = search->subject->ino ?
 		loop->backing_dev == search->subject->dev &&
 		loop->backing_ino == search->subject->ino :
@@ -102,9 +101,7 @@ static int sort_loop(const struct loopdev *loop, void *data)
 
 	if (!is_over)
 		return 0;
-	if (now->recorded && record->loop && !now->live &&
-	    (record->pending ? loop->read_only == record->readonly :
-	     loop->number == record->number && loop->diskseq == record->diskseq)) {
+	if (now->recorded && attach_record_is_of(&now->record, loop)) {
 		now->loop = *loop;
 		now->live = true;
 	} else if (!now->has_other) {
@@ -132,9 +129,6 @@ static int look_at(const struct subject *subject, int dirfd, struct situation *n
 		return -1;
 	now->recorded = found && attach_record_is_current(&now->record);
 	loopdev_each(sort_loop, &search);
-	/* Two over it, and no record of which is ours: touch neither. */
-	if (now->live && now->record.pending && now->has_other)
-		now->live = false;
 	return 0;
 }
 
@@ -245,7 +239,7 @@ static int make_loop(const struct facts *facts, bool readonly, struct situation 
 	if (attach_record_write(now->dirfd, now->name, record, err) < 0)
 		goto out;
 	inject_kill_at("kill-attach", 1);
-	if (loopdev_attach(vol.fd, readonly, sector, &now->loop, err) < 0) {
+	if (loopdev_attach(vol.fd, readonly, sector, record->marker, &now->loop, err) < 0) {
 		attach_record_remove(now->dirfd, now->name, &ignored);
 		goto out;
 	}
@@ -333,17 +327,19 @@ int host_attach_look(const struct facts *facts, bool readonly, const char *dir,
 /*
  * The device that a user sees is as good a name as the volume: when facts are
  * those of a loop device that we made, what is meant is the volume behind it.
+ * A partition of it is neither.
  */
 static int find_attached(const struct facts *facts, int dirfd, struct situation *now,
 			 struct err *err)
 {
 	struct subject subject = subject_of(facts), behind;
 	unsigned number;
+	char rest;
 
 	if (look_at(&subject, dirfd, now, err) < 0)
 		return -1;
 	if (now->recorded || now->has_other || !facts->backing_dev ||
-	    sscanf(facts->path, "/dev/loop%u", &number) != 1)
+	    sscanf(facts->path, "/dev/loop%u%c", &number, &rest) != 1)
 		return 0;
 	attach_record_free(&now->record);
 	behind = (struct subject){ facts->backing_dev, facts->backing_ino };

@@ -29,8 +29,8 @@ struct host_attachment {
  * mode (read-only or not), or that somebody else has attached to a loop
  * device, is refused and named, and so is one in use.
  *
- * After a crash in between, the record tells that we were about to: a loop
- * device that then is over the volume is taken for ours.
+ * After a crash in between, the record tells that we were about to, and the
+ * marker that our loop device carries: one without it is somebody else's.
  */
 int host_attach(const struct facts *facts, bool readonly, const char *dir,
 		struct host_attachment *ret, struct err *err);

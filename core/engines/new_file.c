@@ -19,7 +19,14 @@
 
 #include "support/err.h"
 
-/* Open the destination's directory, and make sure that it is the one planned with. */
+/* In units of 512 bytes: what a file without data may take for its attributes. */
+#define EMPTY_BLOCKS 128
+
+/*
+ * Open the destination's directory, and make sure that it is the one planned
+ * with.  After a reboot the device number says nothing, and the root directory
+ * of every file system has the same inode: then its birth must agree.
+ */
 static int open_dir(const struct step_context *ctx, int *ret_fd, struct err *err)
 {
 	const struct facts *dst = &ctx->move->destination;
@@ -33,7 +40,8 @@ static int open_dir(const struct step_context *ctx, int *ret_fd, struct err *err
 		close(fd);
 		return -1;
 	}
-	if (st.st_ino != dst->dir_ino || (ctx->same_boot && st.st_dev != dst->dir_dev)) {
+	if (st.st_ino != dst->dir_ino || (ctx->same_boot ? st.st_dev != dst->dir_dev :
+					  volume_birth(fd, "") != dst->dir_birth_ns)) {
 		close(fd);
 		err_set(err, ERR_REFUSED, dst->dir, "is not the directory it was when the job was planned");
 		return err_next(err, "put it (or its mount) back");
@@ -42,57 +50,89 @@ static int open_dir(const struct step_context *ctx, int *ret_fd, struct err *err
 	return 0;
 }
 
-/* Is the file of this path (taken over) the one that this job made?  1 yes, 0 something else or nothing, -1 error. */
-static int is_target(const struct step_context *ctx, char *path, struct err *err)
+/*
+ * Is the file of that name the one that this job made?  1 yes, 0 something else
+ * or nothing, -1 error.  Looks at the file itself, never through a link: others
+ * may be able to write to the directory.
+ */
+static int is_target(const struct step_context *ctx, int dir, const char *name, struct err *err)
 {
 	struct facts now = { 0 };
 	char *other = NULL;
-	int ret = 0;
+	int fd, ret = -1;
 
 	if (!ctx->record->target.kind)
-		goto out;
-	if (access(path, F_OK) < 0 && errno == ENOENT)
-		goto out;
-	if (volume_inspect_path(path, 0, &now, err) < 0) {
-		ret = -1;
-		goto out;
+		return 0;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		struct stat st;
+
+		/* One that cannot be opened may still be told by its inode. */
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			return 0;
+		if (errno == ELOOP || st.st_ino != ctx->record->target.ino)
+			return 0;
+		return err_sys(err, errno, name, "cannot look at the destination");
 	}
-	other = facts_not_same(&ctx->record->target, &now, ctx->same_boot);
-	ret = !other;
-out:
+	if (volume_identify(fd, ctx->record->target.path, &now, err) == 0) {
+		other = facts_not_same(&ctx->record->target, &now, ctx->same_boot);
+		ret = !other;
+	} else {
+		ret = 0;	/* a directory, a FIFO, ... */
+	}
 	free(other);
 	facts_free(&now);
-	free(path);
+	close(fd);
 	return ret;
+}
+
+/*
+ * What a directory's default ACL gives to a new file is not the source's, and
+ * setting the mode would make it count.
+ */
+static int remove_inherited_acl(int fd, const char *dir, struct err *err)
+{
+	if (fremovexattr(fd, "system.posix_acl_access") < 0 && errno != ENODATA &&
+	    errno != EOPNOTSUPP && errno != ENOSYS)
+		return err_sys(err, errno, dir,
+			       "cannot remove the access control list that it gives to new files");
+	return 0;
 }
 
 /*
  * Copy extended attributes, ACLs among them.  What cannot be carried over
  * (a name space that is not ours, a file system without them) is noted, not
- * fatal: it never makes the file readable by more people.
+ * fatal.  False: an ACL may be among that, and without it the mode says too much.
  */
-static void copy_xattrs(int from, int to, bool with_acl, struct text_list *notes)
+static bool copy_xattrs(int from, int to, bool with_acl, struct text_list *notes)
 {
 	ssize_t size = flistxattr(from, NULL, 0);
 	char *names, *value = NULL;
 	struct text_list lost = { 0 };
+	bool acl_kept;
 
 	if (size <= 0)
-		return;
+		return size == 0 || errno == EOPNOTSUPP;
 	names = text_alloc((size_t)size + 1, 1);
 	size = flistxattr(from, names, (size_t)size);
+	acl_kept = size >= 0;
 	for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
+		/* POSIX ACLs, NFSv4 ACLs: the kernel keeps nothing else there. */
+		bool is_acl = !strncmp(name, "system.", 7);
 		ssize_t length;
 
-		if (!with_acl && !strncmp(name, "system.posix_acl", 16))
+		if (!with_acl && is_acl)
 			continue;
 		length = fgetxattr(from, name, NULL, 0);
-		if (length < 0)
+		if (length < 0 && !is_acl)
 			continue;
-		value = text_grow(value, (size_t)length + 1, 1);
-		length = fgetxattr(from, name, value, (size_t)length);
-		if (length < 0 || fsetxattr(to, name, value, (size_t)length, 0) < 0)
+		value = text_grow(value, (size_t)(length < 0 ? 0 : length) + 1, 1);
+		if (length >= 0)
+			length = fgetxattr(from, name, value, (size_t)length);
+		if (length < 0 || fsetxattr(to, name, value, (size_t)length, 0) < 0) {
 			text_list_add(&lost, text_copy(name));
+			acl_kept = acl_kept && !is_acl;
+		}
 	}
 	if (lost.count) {
 		char *joined = text_list_join(&lost);
@@ -103,16 +143,22 @@ static void copy_xattrs(int from, int to, bool with_acl, struct text_list *notes
 	text_list_free(&lost);
 	free(value);
 	free(names);
+	return acl_kept;
 }
 
-/* Owner, attributes and mode of the source, before the first byte is written. */
+/*
+ * Owner, attributes and mode of the source, before the first byte is written,
+ * but that the owner can write to it until it is published.
+ */
 static int carry_over(struct step_context *ctx, int fd, struct err *err)
 {
 	const struct facts *src = &ctx->move->source;
 	mode_t mode = src->mode & 0777;
-	bool group_kept = true;
+	bool group_kept = true, acl_kept = false;
 	int source = -1;
 
+	if (remove_inherited_acl(fd, ctx->move->destination.dir, err) < 0)
+		return -1;
 	if (strcmp(src->kind, "file"))
 		return 0;	/* a device's node says nothing about a file: stays 0600 */
 	if (fchown(fd, src->uid, src->gid) < 0) {
@@ -122,18 +168,45 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 				"owner %u could not be kept", src->uid));
 		group_kept = fchown(fd, (uid_t)-1, src->gid) == 0;
 	}
-	if (!group_kept) {
-		text_list_add(&ctx->record->notes, text_format(
-			"group %u could not be kept, so the group has no access", src->gid));
-		mode &= (mode_t)~0070;
-	}
 	source = open(src->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (source >= 0) {
-		copy_xattrs(source, fd, group_kept, &ctx->record->notes);
+		acl_kept = copy_xattrs(source, fd, group_kept, &ctx->record->notes);
 		close(source);
 	}
-	if (fchmod(fd, mode) < 0)
+	/* An entry that is lost may have kept people out whom others' bits would let in. */
+	if (!group_kept)
+		text_list_add(&ctx->record->notes, text_format(
+			"group %u could not be kept, so only the owner has access", src->gid));
+	else if (!acl_kept)
+		text_list_add(&ctx->record->notes, text_copy(
+			"the access control list could not be kept, so only the owner has access"));
+	if (!group_kept || !acl_kept)
+		mode &= (mode_t)~0077;
+	if (fchmod(fd, mode | 0600) < 0)
 		return err_sys(err, errno, src->path, "cannot give the new file the source's mode");
+	return 0;
+}
+
+/*
+ * Make way for the temporary name.  What is there under it when the step is
+ * begun for the first time is somebody else's.  Later it is most likely ours
+ * from before a crash, if it looks like it; nothing was written to it then.
+ */
+static int clear_name(const struct step_context *ctx, int dir, const char *path, struct err *err)
+{
+	const char *name = ctx->move->temp_name;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, path, "cannot look at the name");
+	/* Root gives it the source's owner at once. */
+	if (!ctx->again || !S_ISREG(st.st_mode) || st.st_blocks > EMPTY_BLOCKS ||
+	    (st.st_uid != geteuid() && st.st_uid != ctx->move->source.uid)) {
+		err_set(err, ERR_REFUSED, path, "exists already, and is not this job's");
+		return err_next(err, "move it away");
+	}
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return err_sys(err, errno, path, "cannot remove what a crash left");
 	return 0;
 }
 
@@ -144,16 +217,8 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	enum step_result result = STEP_UNDONE;
 	int dir = -1, fd = -1;
 
-	if (open_dir(ctx, &dir, err) < 0)
+	if (open_dir(ctx, &dir, err) < 0 || clear_name(ctx, dir, path, err) < 0)
 		goto out;
-	/*
-	 * One that is there already is ours from before a crash: the name holds
-	 * the job's id.  What is in it nobody knows, so it is made anew.
-	 */
-	if (unlinkat(dir, move->temp_name, 0) < 0 && errno != ENOENT) {
-		err_sys(err, errno, path, "cannot remove what a crash left");
-		goto out;
-	}
 	fd = openat(dir, move->temp_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		err_sys(err, errno, path, "cannot create the destination");
@@ -170,8 +235,9 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 		err_sys(err, errno, path, "cannot sync the new file");
 		goto out;
 	}
+	/* By what is open, not by its name, which may be another's by now. */
 	facts_free(&ctx->record->target);
-	if (volume_inspect_path(path, 0, &ctx->record->target, err) < 0)
+	if (volume_identify(fd, path, &ctx->record->target, err) < 0)
 		goto out;
 	result = STEP_DONE;
 out:
@@ -187,7 +253,8 @@ out:
  * Is the source still there, as long as it was?  If not, what was copied may
  * be the only copy, and is not for us to remove.
  */
-static int check_source_stands(const struct step_context *ctx, struct err *err)
+static int check_source_stands(const struct step_context *ctx, char *(*copy_path)(const struct move *move),
+			       struct err *err)
 {
 	const struct facts *was = &ctx->move->source;
 	struct facts now = { 0 };
@@ -206,9 +273,9 @@ static int check_source_stands(const struct step_context *ctx, struct err *err)
 		ret = 0;
 		goto out;
 	}
-	copy = text_copy(ctx->record->target.path);
+	copy = copy_path(ctx->move);
 	err_set(err, ERR_REFUSED, was->path,
-		"the source is not what it was (%s), so the unfinished copy is kept: %s", why, copy);
+		"the source is not what it was (%s), so the copy is kept: %s", why, copy);
 	err_next(err, "save what you need of that file and remove it, then volmig abort %s",
 		 ctx->job_id);
 	free(copy);
@@ -218,23 +285,57 @@ out:
 	return ret;
 }
 
+/* The destination's directory cannot be had: is the user content to leave the file where it is? */
+static int forget_target(struct step_context *ctx, struct err *err)
+{
+	char *path;
+
+	if (!ctx->forget) {
+		if (!*err->next)
+			err_next(err, "bring it back, or give the unfinished file up: volmig abort --forget %s",
+				 ctx->job_id);
+		return -1;
+	}
+	path = move_temp_path(ctx->move);
+	text_list_add(&ctx->record->notes, text_format("left behind, if it still exists: %s", path));
+	free(path);
+	facts_free(&ctx->record->target);
+	return 0;
+}
+
+/*
+ * Under its temporary name: ours by its inode; or, if a crash came before that
+ * was recorded, by the name and by being empty.
+ */
+static int has_temp(struct step_context *ctx, int dir, struct err *err)
+{
+	const char *name = ctx->move->temp_name;
+	struct stat st;
+
+	if (ctx->record->target.kind)
+		return is_target(ctx, dir, name, err);
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_blocks <= EMPTY_BLOCKS;
+}
+
 /* Remove what the job made, under either of its names. */
 static int create_undo(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
-	int dir, has_temp, has_final, ret = -1;
+	int dir, temp, final, ret = -1;
 
 	if (open_dir(ctx, &dir, err) < 0)
-		return -1;
-	has_temp = faccessat(dir, move->temp_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	has_final = is_target(ctx, move_final_path(move), err);
-	if (has_final < 0)
+		return forget_target(ctx, err);
+	temp = has_temp(ctx, dir, err);
+	final = temp < 0 ? -1 : is_target(ctx, dir, move->name, err);
+	if (final < 0)
 		goto out;
 	/* Before create-file was done there is nothing in it. */
-	if ((has_temp || has_final) && ctx->record->target.kind && check_source_stands(ctx, err) < 0)
+	if ((temp || final) && ctx->record->target.kind &&
+	    check_source_stands(ctx, temp ? move_temp_path : move_final_path, err) < 0)
 		goto out;
-	if ((has_temp && unlinkat(dir, move->temp_name, 0) < 0 && errno != ENOENT) ||
-	    (has_final && unlinkat(dir, move->name, 0) < 0 && errno != ENOENT)) {
+	if ((temp && unlinkat(dir, move->temp_name, 0) < 0 && errno != ENOENT) ||
+	    (final && unlinkat(dir, move->name, 0) < 0 && errno != ENOENT)) {
 		err_sys(err, errno, ctx->record->target.path, "cannot remove the unfinished destination");
 		goto out;
 	}
@@ -308,6 +409,45 @@ static int rename_new(int dir, const char *from, const char *to)
 	return unlinkat(dir, from, 0);
 }
 
+/*
+ * The mode that the volume shall have.  Group and others have theirs since
+ * carry_over(), which may be less than on the source; what is missing is what
+ * the source denies its owner, unless the file has another one.
+ */
+static int set_final_mode(const struct step_context *ctx, int dir, struct err *err)
+{
+	const struct facts *src = &ctx->move->source, *target = &ctx->record->target;
+	mode_t mode = (target->mode & 0177) | (src->mode & 0600);
+	int fd, ret = 0;
+
+	if (strcmp(src->kind, "file") || src->uid != target->uid || mode == (target->mode & 0777))
+		return 0;
+	fd = openat(dir, ctx->move->temp_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)
+		ret = err_sys(err, errno, target->path, "cannot give it the source's mode");
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* Is what is to be given the name still what was verified?  What publish sets itself may be set already. */
+static int check_unchanged(const struct step_context *ctx, int dir, const char *path, struct err *err)
+{
+	const struct move *move = ctx->move;
+	struct stat st;
+	int64_t mtime_ns;
+
+	if (fstatat(dir, move->temp_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, errno, path, "cannot look at the destination");
+	mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
+	if ((uint64_t)st.st_size == move->source.bytes &&
+	    (!ctx->record->verified || mtime_ns == ctx->record->target.mtime_ns ||
+	     mtime_ns == move->source.mtime_ns))
+		return 0;
+	err_set(err, ERR_STOPPED, path, "the destination was written to since it was verified");
+	return err_next(err, "volmig abort %s, then start again", ctx->job_id);
+}
+
 static enum step_result publish_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -319,11 +459,15 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 
 	if (open_dir(ctx, &dir, err) < 0)
 		goto out;
-	is_ours = is_target(ctx, move_final_path(move), err);
+	is_ours = is_target(ctx, dir, move->name, err);
 	if (is_ours < 0)
 		goto out;
-	if (!is_ours) {
-		is_ours = is_target(ctx, move_temp_path(move), err);
+	if (is_ours) {
+		/* Where renaming took a link, a crash may have left both names. */
+		if (is_target(ctx, dir, move->temp_name, err) == 1)
+			unlinkat(dir, move->temp_name, 0);
+	} else {
+		is_ours = is_target(ctx, dir, move->temp_name, err);
 		if (is_ours < 0)
 			goto out;
 		if (!is_ours) {
@@ -331,6 +475,8 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 			result = STEP_UNDONE;
 			goto out;
 		}
+		if (check_unchanged(ctx, dir, path, err) < 0 || set_final_mode(ctx, dir, err) < 0)
+			goto out;
 		/* A volume keeps its time of last change. */
 		times[1].tv_sec = move->source.mtime_ns / 1000000000;
 		times[1].tv_nsec = move->source.mtime_ns % 1000000000;
@@ -364,15 +510,20 @@ out:
 static int publish_undo(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
-	int dir, is_ours, ret = 0;
+	int dir, final, temp, ret = 0;
 
 	if (open_dir(ctx, &dir, err) < 0)
-		return -1;
-	is_ours = is_target(ctx, move_final_path(move), err);
-	if (is_ours < 0)
-		ret = -1;
-	else if (is_ours && rename_new(dir, move->name, move->temp_name) < 0)
-		ret = err_sys(err, errno, move->name, "cannot take the destination's name back");
+		return ctx->forget ? 0 : forget_target(ctx, err);
+	final = is_target(ctx, dir, move->name, err);
+	temp = final < 0 ? -1 : is_target(ctx, dir, move->temp_name, err);
+	if (temp < 0 || (final && check_source_stands(ctx, move_final_path, err) < 0))
+		temp = ret = -1;
+	else if (final && temp)
+		ret = unlinkat(dir, move->name, 0);
+	else if (final)
+		ret = rename_new(dir, move->name, move->temp_name);
+	if (ret < 0 && temp >= 0)
+		err_sys(err, errno, move->name, "cannot take the destination's name back");
 	close(dir);
 	return ret;
 }

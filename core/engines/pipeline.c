@@ -39,7 +39,7 @@ static struct err *fault(struct pipeline *p)
  */
 static void fault_later(struct pipeline *p)
 {
-	if (p->later.class == ERR_FAILED && p->later.number)
+	if (p->later.class == ERR_FAILED && p->later.number && p->later.number != BLOCK_DIFFERS)
 		p->later.class = ERR_STOPPED;
 	*fault(p) = p->later;
 }
@@ -497,7 +497,9 @@ static void look_up(struct pipeline *p)
 		err_set(fault(p), ERR_STOPPED, subject(p)->path, "interrupted");
 	if (asked > 1)
 		p->abandoned = true;
-	if (p->stall_ns && ioq_in_flight(p->q) > 0 && clock_ns() - p->last_life_ns >= p->stall_ns) {
+	/* Only when there is nothing to reap: we may have been stopped (SIGSTOP), not they. */
+	if (p->stall_ns && p->reaped_nothing && ioq_in_flight(p->q) > 0 &&
+	    clock_ns() - p->last_life_ns >= p->stall_ns) {
 		uint64_t at = p->head < p->tail ? item_at(p, p->head)->offset : p->mark.offset;
 		char buf[TEXT_SIZE_MAX];
 
@@ -533,6 +535,7 @@ static void wait_for_results(struct pipeline *p)
 		p->abandoned = true;
 		return;
 	}
+	p->reaped_nothing = n == 0;
 	now = n > 0 ? clock_ns() : 0;
 	for (int i = 0; i < n; i++) {
 		if (results[i].result != -EINTR && results[i].result != -EAGAIN)

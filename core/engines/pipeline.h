@@ -121,6 +121,7 @@ struct pipeline {
 	struct pace own_pace, *pace;
 	uint64_t pace_wait_ns;
 	uint64_t stall_ns, last_life_ns;
+	bool reaped_nothing;		/* the last time results were looked for */
 	unsigned depth, active;
 	struct slots slots;
 	uint64_t direct_end, write_end;	/* direct I/O can write up to the first */

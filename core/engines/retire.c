@@ -10,13 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/err.h"
-#include "sys/blkdev.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
 {
@@ -44,13 +45,17 @@ static int check_source(struct step_context *ctx, bool compare_data, struct err 
 		err_set(err, ERR_STOPPED, was->path, "the source is not the volume that was copied: %s", why);
 		goto out;
 	}
-	why = compare_data ? facts_changed(was, &now) : NULL;
-	if (!why && compare_data && ctx->same_boot && ctx->record->source_written &&
-	    blkdev_written((dev_t)was->dev) > ctx->record->source_written)
-		why = text_copy("the device was written to");
+	why = compare_data ? facts_changed(was, &now, ctx->same_boot) : NULL;
+	if (!why && ctx->move->wipe != WIPE_NONE && now.links > was->links)
+		why = text_format("it has %" PRIu64 " names (hard links) by now, and wiping would empty them all",
+				  now.links);
 	if (why) {
 		err_set(err, ERR_STOPPED, was->path, "the source changed while it was copied: %s", why);
 		err_next(err, "volmig abort %s, then start again", ctx->job_id);
+		goto out;
+	}
+	if (ctx->move->remove && now.unremovable) {
+		err_set(err, ERR_STOPPED, was->path, "the source cannot be removed: %s", now.unremovable);
 		goto out;
 	}
 	if (now.uses.count) {
@@ -67,16 +72,28 @@ out:
 	return ret;
 }
 
-/* Has the destination another time of change than it had when verify began to read it? */
+/* Is time what a file system keeps of wanted?  Some keep whole seconds, or two of them. */
+static bool keeps_time(int64_t time, int64_t wanted)
+{
+	static const int64_t units[] = { 1, 100, 1000, 1000000, 1000000000, 2000000000 };
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (time == wanted - wanted % units[i])
+			return true;
+	return false;
+}
+
+/* Was the destination written to since verify began to read it? */
 static bool written_since(const struct step_context *ctx, const struct facts *now)
 {
-	const int64_t inexact = 2000000000;
-	int64_t off = now->mtime_ns - ctx->move->source.mtime_ns;
+	const struct facts *then = &ctx->record->target;
 
-	if (now->mtime_ns == ctx->record->target.mtime_ns)
+	if (ctx->same_boot && then->written && now->written)
+		return now->written != then->written;
+	if (now->mtime_ns == then->mtime_ns)
 		return false;
-	/* Or the source's, which publish gave it, as exactly as its file system keeps it. */
-	return !ctx->move->create || off <= -inexact || off >= inexact;
+	/* Publish gave it the source's time. */
+	return !ctx->move->create || !keeps_time(now->mtime_ns, ctx->move->source.mtime_ns);
 }
 
 /*
@@ -149,14 +166,6 @@ static char *source_path(const struct move *move)
 	return text_copy(move->source.path);
 }
 
-/* Has an earlier run removed it?  Only remove-source may find that in order. */
-static bool source_gone(const struct step_context *ctx)
-{
-	struct stat st;
-
-	return lstat(ctx->move->source.path, &st) < 0 && errno == ENOENT;
-}
-
 static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -166,8 +175,8 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 	enum block_zero_how how = move->wipe == WIPE_ZERO ? BLOCK_ZERO_WRITE : BLOCK_ZERO_FREE;
 
-	/* Wiping changes the data, so a second run cannot compare it. */
-	if (check_target(ctx, false, err) < 0 || check_source(ctx, false, err) < 0)
+	/* Once wiping has begun the data cannot be compared any more. */
+	if (check_target(ctx, false, err) < 0 || check_source(ctx, !ctx->again, err) < 0)
 		return STEP_STOPPED;
 	if (volume_open(&source, &move->source, OPEN_WRITE, ctx->same_boot, err) < 0) {
 		err->class = ERR_STOPPED;
@@ -197,41 +206,77 @@ const struct step_ops wipe_source_step = {
 	.object		= source_path,
 };
 
+/* Is that name, in dir, the source?  1 yes, 0 no, -1 there is nothing. */
+static int is_source(const struct step_context *ctx, int dir, const char *name)
+{
+	const struct facts *src = &ctx->move->source;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? -1 : 0;
+	return S_ISREG(st.st_mode) && st.st_ino == src->ino && (!ctx->same_boot || st.st_dev == src->dev);
+}
+
+/*
+ * Remove the source and nothing that takes its place at this very moment: it
+ * gets a name that nobody else uses, and under that name it is looked at.
+ */
+static int remove_name(const struct step_context *ctx, int dir, const char *name, struct err *err)
+{
+	const char *path = ctx->move->source.path;
+	char aside[64];
+	int is_it;
+
+	snprintf(aside, sizeof(aside), ".volmig-%s.source", ctx->job_id);
+	is_it = is_source(ctx, dir, aside);
+	if (is_it < 0 && is_source(ctx, dir, name) == 0)
+		return stopped(err, path, "the source is not the file that was copied");
+	if (is_it < 0 && renameat2(dir, name, dir, aside, RENAME_NOREPLACE) < 0) {
+		if (errno == ENOENT)
+			return 0;	/* an earlier run was here */
+		if (errno != EINVAL && errno != ENOSYS)
+			return err_sys(err, errno, path, "cannot remove the source");
+		/* A file system that cannot: then by the name that was just looked at. */
+		return unlinkat(dir, name, 0) < 0 ? err_sys(err, errno, path, "cannot remove the source") : 0;
+	}
+	if (is_source(ctx, dir, aside) != 1) {
+		renameat2(dir, aside, dir, name, RENAME_NOREPLACE);
+		return stopped(err, path, "the source is not the file that was copied");
+	}
+	if (unlinkat(dir, aside, 0) < 0)
+		return err_sys(err, errno, path, "cannot remove the source");
+	return 0;
+}
+
 static enum step_result remove_run(struct step_context *ctx, struct err *err)
 {
 	const struct facts *src = &ctx->move->source;
 	const char *name = strrchr(src->path, '/') + 1;
 	enum step_result ret = STEP_STOPPED;
-	struct stat st;
-	int dir = -1;
+	int dir = -1, there;
 
 	/* Before anything goes away for good: is the copy there? */
 	if (check_target(ctx, false, err) < 0)
 		return STEP_STOPPED;
-	if (source_gone(ctx))
-		return STEP_DONE;
-	if (check_source(ctx, ctx->move->wipe == WIPE_NONE, err) < 0)
-		return STEP_STOPPED;
 	dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		err_sys(err, errno, src->path, "cannot look at the source");
-		err->class = ERR_STOPPED;
+	if (dir < 0) {
+		err_sys(err, errno, src->dir, "cannot open the source's directory");
 		goto out;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_ino != src->ino ||
-	    (ctx->same_boot && st.st_dev != src->dev)) {
-		stopped(err, src->path, "the source is not the file that was copied");
+	there = is_source(ctx, dir, name);
+	if ((there >= 0 && check_source(ctx, ctx->move->wipe == WIPE_NONE, err) < 0) ||
+	    remove_name(ctx, dir, name, err) < 0)
 		goto out;
-	}
-	if (unlinkat(dir, name, 0) < 0 || fsync(dir) < 0) {
-		err_sys(err, errno, src->path, "cannot remove the source");
-		err->class = ERR_STOPPED;
+	if (fsync(dir) < 0) {
+		err_sys(err, errno, src->dir, "cannot make the removal durable");
 		goto out;
 	}
 	ret = STEP_DONE;
 out:
 	if (dir >= 0)
 		close(dir);
+	if (ret == STEP_STOPPED)
+		err->class = ERR_STOPPED;
 	return ret;
 }
 

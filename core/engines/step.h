@@ -58,7 +58,6 @@ struct progress_record {
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
 	uint64_t allocated_after;
-	uint64_t source_written;	/* block: what the kernel had counted when copying began; 0: not known */
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
 	bool cloned;			/* by reflink: nothing was copied */
@@ -71,6 +70,8 @@ struct step_context {
 	const struct move *move;
 	struct progress_record *record;
 	bool same_boot;			/* the move was planned since the machine started */
+	bool again;			/* an earlier run had begun this very step */
+	bool forget;			/* undo: leave behind what cannot be reached */
 	struct monitor *mon;
 };
 

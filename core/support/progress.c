@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,14 @@ static struct progress *on_terminal;
 static void write_text(struct progress *progress, const char *text)
 {
 	size_t length = strlen(text);
+	struct pollfd ready = { .fd = progress->fd, .events = POLLOUT };
 
+	/*
+	 * Somebody who does not read must not hold a move up: he misses a line.
+	 * A pipe that is ready takes PIPE_BUF bytes, and no line is longer.
+	 */
+	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+		return;
 	while (length > 0) {
 		ssize_t n = write(progress->fd, text, length);
 

@@ -75,6 +75,9 @@ static void from_status(unsigned number, const struct loop_info64 *info, struct 
 		.direct = info->lo_flags & LO_FLAGS_DIRECT_IO,
 		.diskseq = diskseq_of(number),
 	};
+	/* The kernel ends it with a zero, but what others wrote need not be ours to trust. */
+	snprintf(ret->marker, sizeof(ret->marker), "%.*s", LO_NAME_SIZE - 1,
+		 (const char *)info->lo_file_name);
 }
 
 /* By the name of what is behind it, for those who may not open the device. */
@@ -166,11 +169,13 @@ bool loopdev_of(dev_t rdev, struct loopdev *ret)
 }
 
 /* As LOOP_CONFIGURE does in one, for kernels before 5.8. */
-static int configure_stepwise(int loop_fd, int fd, uint32_t sector)
+static int configure_stepwise(int loop_fd, int fd, uint32_t sector,
+			      const struct loop_info64 *info)
 {
 	if (ioctl(loop_fd, LOOP_SET_FD, fd) < 0)
 		return -errno;
-	if (sector != 512 && ioctl(loop_fd, LOOP_SET_BLOCK_SIZE, (unsigned long)sector) < 0) {
+	if (ioctl(loop_fd, LOOP_SET_STATUS64, info) < 0 ||
+	    (sector != 512 && ioctl(loop_fd, LOOP_SET_BLOCK_SIZE, (unsigned long)sector) < 0)) {
 		int number = errno;
 
 		ioctl(loop_fd, LOOP_CLR_FD, 0);
@@ -183,7 +188,7 @@ static int configure_stepwise(int loop_fd, int fd, uint32_t sector)
 
 /* 0, -EBUSY when somebody else was faster, or another negative errno. */
 static int configure(unsigned number, int fd, bool readonly, uint32_t sector,
-		     struct loopdev *ret)
+		     const char *marker, struct loopdev *ret)
 {
 	struct loop_config config = {
 		.fd = (uint32_t)fd,
@@ -196,10 +201,11 @@ static int configure(unsigned number, int fd, bool readonly, uint32_t sector,
 
 	if (loop_fd < 0)
 		return -errno;
+	snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "%s", marker);
 	if (ioctl(loop_fd, LOOP_CONFIGURE, &config) < 0) {
 		rc = -errno;
 		if (rc == -EINVAL || rc == -ENOTTY)
-			rc = configure_stepwise(loop_fd, fd, sector);
+			rc = configure_stepwise(loop_fd, fd, sector, &config.info);
 	}
 	if (rc == 0 && ioctl(loop_fd, LOOP_GET_STATUS64, &info) < 0) {
 		rc = -errno;
@@ -211,8 +217,8 @@ static int configure(unsigned number, int fd, bool readonly, uint32_t sector,
 	return rc;
 }
 
-int loopdev_attach(int fd, bool readonly, uint32_t sector, struct loopdev *ret,
-		   struct err *err)
+int loopdev_attach(int fd, bool readonly, uint32_t sector, const char *marker,
+		   struct loopdev *ret, struct err *err)
 {
 	char path[32];
 	int number = -1, rc = -EBUSY, result = -1;
@@ -228,7 +234,7 @@ int loopdev_attach(int fd, bool readonly, uint32_t sector, struct loopdev *ret,
 			err_sys(err, errno, NULL, "cannot find a free loop device");
 			goto out;
 		}
-		rc = configure((unsigned)number, fd, readonly, sector, ret);
+		rc = configure((unsigned)number, fd, readonly, sector, marker, ret);
 	}
 	if (rc < 0) {
 		node_path((unsigned)number, path);

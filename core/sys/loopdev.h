@@ -9,6 +9,8 @@
 
 struct err;
 
+#define LOOPDEV_MARKER_SIZE 64	/* of the name that the kernel keeps for whoever made it */
+
 struct loopdev {
 	unsigned number;		/* N of /dev/loopN */
 	dev_t dev;			/* its own device number */
@@ -18,15 +20,17 @@ struct loopdev {
 	bool read_only;
 	bool direct;
 	uint64_t diskseq;		/* tells this attachment from the next on the same number */
+	char marker[LOOPDEV_MARKER_SIZE];	/* what its maker left; empty where we may not ask */
 };
 
 /*
  * Make a free loop device over fd, whole, with direct I/O where the kernel can
  * (ret->direct tells).  sector is the logical sector it shall have; fd must be
- * open without O_DIRECT, for the kernel then asks for that itself.
+ * open without O_DIRECT, for the kernel then asks for that itself.  It carries
+ * marker from its first moment on, before Linux 5.8 from right after that.
  */
-int loopdev_attach(int fd, bool readonly, uint32_t sector, struct loopdev *ret,
-		   struct err *err);
+int loopdev_attach(int fd, bool readonly, uint32_t sector, const char *marker,
+		   struct loopdev *ret, struct err *err);
 
 /*
  * Release it if it still is that attachment, and wait until it is gone.  One

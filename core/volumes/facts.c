@@ -38,6 +38,7 @@ static const struct field {
 	FIELD(U64, bytes),
 	FIELD(U64, allocated),
 	FIELD(I64, mtime_ns),
+	FIELD(U64, written),
 	FIELD(U32, sector),
 	FIELD(BOOL, rotational),
 	FIELD(BOOL, read_only),
@@ -50,8 +51,10 @@ static const struct field {
 	FIELD(NAME, dir),
 	FIELD(U64, dir_dev),
 	FIELD(U64, dir_ino),
+	FIELD(I64, dir_birth_ns),
 	FIELD(U64, dir_free),
 	FIELD(BOOL, dir_writable),
+	FIELD(NAME, unremovable),
 	FIELD(BOOL, reflinks),
 	FIELD(NAME, fs_type),
 };
@@ -227,12 +230,18 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 							file_not_same(was, is, same_boot);
 }
 
-char *facts_changed(const struct facts *was, const struct facts *is)
+bool facts_tell_changes(const struct facts *was, bool same_boot)
+{
+	return strcmp(was->kind, "block") || (same_boot && was->written);
+}
+
+char *facts_changed(const struct facts *was, const struct facts *is, bool same_boot)
 {
 	if (is->bytes != was->bytes)
 		return text_format("its size is %" PRIu64 " bytes, was %" PRIu64,
 				   is->bytes, was->bytes);
-	if (is->mtime_ns != was->mtime_ns)
+	if (is->mtime_ns != was->mtime_ns ||
+	    (same_boot && was->written && is->written && is->written != was->written))
 		return text_copy("it was written to");
 	return NULL;
 }

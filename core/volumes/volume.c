@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -19,6 +21,7 @@
 
 #include "support/clock.h"
 #include "support/err.h"
+#include "sys/blkdev.h"
 #include "sys/signature.h"
 #include "sys/uses.h"
 #include "volumes/format.h"
@@ -92,7 +95,62 @@ static const struct {
 	{ HOSTFS_SUPER_MAGIC, "hostfs", false },
 };
 
-/* The facts about the directory facts->dir. */
+int64_t volume_birth(int dir, const char *name)
+{
+	struct statx stx;
+
+	if (statx(dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_BTIME))
+		return 0;
+	return stx.stx_btime.tv_sec * 1000000000 + stx.stx_btime.tv_nsec;
+}
+
+/* STATX_ATTR_*, asked for in both ways, since not every file system answers both. */
+static uint64_t attributes_of(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	uint64_t attributes = 0;
+	struct statx stx;
+	int flags = 0;
+
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &stx) == 0)
+		attributes = stx.stx_attributes;
+	if (fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+		attributes |= flags & FS_IMMUTABLE_FL ? STATX_ATTR_IMMUTABLE : 0;
+		attributes |= flags & FS_APPEND_FL ? STATX_ATTR_APPEND : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return attributes;
+}
+
+/*
+ * What keeps a file from being removed although its directory may be written
+ * to.  dir is that of facts->dir; where nothing exists yet it would be ours.
+ */
+static const char *why_unremovable(const struct facts *facts, const struct stat *dir)
+{
+	uint64_t own = facts->kind ? attributes_of(facts->path) : 0;
+	uint64_t above = attributes_of(facts->dir);
+	uid_t user = geteuid();
+
+	if (own & STATX_ATTR_MOUNT_ROOT)
+		return "it is a mount point";
+	if (own & STATX_ATTR_IMMUTABLE)
+		return "it is immutable (chattr -i)";
+	if (own & STATX_ATTR_APPEND)
+		return "it is append-only (chattr -a)";
+	if (above & STATX_ATTR_IMMUTABLE)
+		return "the directory is immutable (chattr -i)";
+	if (above & STATX_ATTR_APPEND)
+		return "the directory is append-only (chattr -a)";
+	if (facts->kind && (dir->st_mode & S_ISVTX) && user != 0 && user != dir->st_uid &&
+	    user != facts->uid)
+		return "the directory is sticky and neither it nor the file is ours";
+	return NULL;
+}
+
+/* The facts about the directory facts->dir, and about the file in it if there is one. */
 static int look_at_directory(struct facts *facts, struct err *err)
 {
 	const char *dir = facts->dir;
@@ -105,10 +163,12 @@ static int look_at_directory(struct facts *facts, struct err *err)
 		return refuse_sys(err, errno, dir, "cannot look at the directory");
 	facts->dir_dev = st.st_dev;
 	facts->dir_ino = st.st_ino;
+	facts->dir_birth_ns = volume_birth(AT_FDCWD, dir);
 	/* What is reserved for root is free to root. */
 	facts->dir_free = (uint64_t)(geteuid() == 0 ? vfs.f_bfree : vfs.f_bavail) * vfs.f_frsize;
 	/* Also says no where the file system is read-only or the directory immutable. */
 	facts->dir_writable = faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0;
+	facts->unremovable = text_copy(why_unremovable(facts, &st));
 
 	magic = (unsigned long)fs.f_type & 0xffffffff;
 	for (size_t i = 0; i < sizeof(fs_types) / sizeof(fs_types[0]); i++) {
@@ -228,6 +288,11 @@ static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct fa
 	}
 	ret = 0;
 out:
+	if (ops == &block_volume_ops && (flags & INSPECT_USES)) {
+		/* What its last writer left in the cache is not to be counted later on. */
+		fdatasync(fd);
+		facts->written = blkdev_written((dev_t)facts->dev);
+	}
 	/* Before looking for users, or we would be one. */
 	close(fd);
 	if (ret == 0 && (flags & INSPECT_USES)) {
@@ -286,7 +351,31 @@ int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_fact
 	int ret = volume_inspect(&spec, flags, ret_facts, err);
 
 	free(copy);
+	if (ret == 0 && strcmp(ret_facts->path, path)) {
+		err_set(err, ERR_REFUSED, path, "leads to %s now, by a symbolic link", ret_facts->path);
+		facts_free(ret_facts);
+		return -1;
+	}
 	return ret;
+}
+
+int volume_identify(int fd, const char *path, struct facts *ret_facts, struct err *err)
+{
+	struct facts facts = { 0 };
+	struct stat st;
+	const struct volume_ops *ops = fstat(fd, &st) == 0 ? ops_by_mode(st.st_mode) : NULL;
+
+	if (!ops)
+		return err_set(err, ERR_FAILED, path, "is neither a file nor a block device");
+	facts.kind = ops->kind;
+	facts.spec = text_copy(path);
+	facts.path = text_copy(path);
+	if (ops->identify(fd, &facts, err) < 0) {
+		facts_free(&facts);
+		return -1;
+	}
+	*ret_facts = facts;
+	return 0;
 }
 
 /*

@@ -38,6 +38,7 @@ struct facts {
 	uint64_t bytes;
 	uint64_t allocated;	/* file: st_blocks * 512; block: bytes */
 	int64_t mtime_ns;	/* file: last change of its data; block: 0 */
+	uint64_t written;	/* block, inspected with uses: blkdev_written(); comparable within one boot */
 	uint32_t sector;	/* smallest unit of direct I/O: logical sector or what the file system wants */
 	bool rotational;	/* of the device below, as far as the kernel tells */
 	bool read_only;		/* opening it for writing would fail, whatever the reason */
@@ -53,8 +54,10 @@ struct facts {
 	/* The directory that the file is in, or would be in; file and nothing only. */
 	char *dir;
 	uint64_t dir_dev, dir_ino;
+	int64_t dir_birth_ns;	/* or 0 */
 	uint64_t dir_free;	/* bytes that this user may still allocate there */
 	bool dir_writable;
+	char *unremovable;	/* why, writable or not, it (or what is made there) stays; or NULL */
 	bool reflinks;		/* the file system can share extents between files */
 	char *fs_type;		/* "ext4", "xfs", ... by statfs */
 };
@@ -76,10 +79,13 @@ int facts_from_json(struct facts *facts, const json_t *json, struct err *err);
 char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot);
 
 /*
- * What would a copy of it miss?  NULL when its size and (file) mtime are as
- * recorded, else what has changed, free it.
+ * What would a copy of it miss?  NULL when its size, a file's mtime, and what
+ * was ever written to a device are as recorded, else what has changed, free it.
  */
-char *facts_changed(const struct facts *was, const struct facts *is);
+char *facts_changed(const struct facts *was, const struct facts *is, bool same_boot);
+
+/* Can facts_changed() tell at all?  The kernel's count for a device begins anew with each boot. */
+bool facts_tell_changes(const struct facts *was, bool same_boot);
 
 /* Do the two overlap, by whatever names: the same, or one a partition of the other? */
 bool facts_overlap(const struct facts *a, const struct facts *b);
@@ -98,9 +104,21 @@ enum inspect_flags {
 int volume_inspect(const struct spec *spec, unsigned flags, struct facts *ret_facts,
 		   struct err *err);
 
-/* The same for a canonical path recorded earlier. */
+/*
+ * The same for a canonical path recorded earlier, no part of which may have
+ * become a symbolic link: ERR_REFUSED, whoever made it may mean harm.
+ */
 int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_facts,
 			struct err *err);
+
+/*
+ * The facts of an open file or device without uses and contents, for a thing
+ * that was made just now: whatever has become of its name, this is it.
+ */
+int volume_identify(int fd, const char *path, struct facts *ret_facts, struct err *err);
+
+/* When the thing of that name in dir (or dir itself, name "") came into being, in ns since the epoch; 0: not known. */
+int64_t volume_birth(int dir, const char *name);
 
 enum open_flags {
 	OPEN_READ = 0,

@@ -67,6 +67,7 @@ ok 'the device can be used' mkfs.ext4 -q "$device"
 mount "$device" "$scratch/top"
 must_fail 3 'detach while it is mounted is refused' detach "$file"
 has 'and where it is mounted is named' "$device: in use: mounted on $scratch/top"
+must_fail 3 'and a dry run says so' "$VOLMIG" detach --dry-run "$file"
 is 'it is still attached' "$(loops)" "$device"
 umount "$scratch/top"
 (exec 3<>"$device" && touch "$scratch/ready" && exec sleep 1000) &
