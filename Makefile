@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Builds, tests and installs volmig: one file, no recursion, works without configure.
+# Builds, tests and installs volmig: one file for all directories, works without configure.
 #
 # Knobs, on the command line or in config.mak (which ./configure writes):
 #
@@ -12,6 +12,7 @@
 #	T="FILE..."		check-*: run only these test scripts or programs
 #	JOBS=N			check-*: so many tests at a time
 #	PROVE_FLAGS=-v		check-*: more options for prove
+#	TEST_SECONDS=N		check-*: a test that takes longer has failed
 #	FUZZ_SECONDS=N		fuzz: how long for each target
 #	BENCH_RUNS= BENCH_DIR=	bench: see tests/bench
 #
@@ -43,6 +44,7 @@ LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid
 
 JOBS = 1
 FUZZ_SECONDS = 60
+TEST_SECONDS = 600
 
 # -Wconversion includes -Wsign-conversion in C, and it stays: off_t and ssize_t
 # are signed, sizes are uint64_t, and a silent change between the two is just
@@ -71,6 +73,7 @@ CC_san = $(CC)
 CC_san-inject = $(CC)
 CC_fuzz = clang
 
+# Where this compiler's objects go.
 empty :=
 space := $(empty) $(empty)
 B := build/$(subst /,_,$(subst $(space),_,$(strip $(CC))))
@@ -160,14 +163,18 @@ VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full \
 CHECKS_QUICK = unit cli
 CHECKS = unit unit-san unit-valgrind cli cli-san block fuzz
 
-# $1 is what to put in front of each test, $2 the tests.
-prove = $(if $(strip $2),prove -j $(JOBS) $(PROVE_FLAGS) --exec '$1' $2,echo 'none')
+# $1 is what to put in front of each test, $2 the tests, $3 how many at a time.
+# What hangs has failed.
+prove = $(if $(strip $2),prove -j $(or $3,$(JOBS)) $(PROVE_FLAGS) --exec 'timeout -k 10 $(TEST_SECONDS) $1' $2,echo 'none')
 only = $(if $(T),$(foreach t,$1,$(if $(filter $(notdir $(basename $(T))),$(notdir $(basename $t))),$t)),$1)
 
 # What scripts find in their environment: the source directory, the program,
 # and the one with the fault hooks.
 script_env = TOP=$(CURDIR) VOLMIG=$(CURDIR)/$(B)/$1/volmig \
 	VOLMIG_INJECT_BIN=$(CURDIR)/$(B)/$2/volmig
+
+# The units work in here: a real file system, where /tmp may be memory.
+unit_env = mkdir -p $(B)/scratch && TMPDIR=$(CURDIR)/$(B)/scratch
 
 cli_scripts := $(sort $(wildcard tests/cli/*.sh))
 block_scripts := $(sort $(wildcard tests/block/*.sh))
@@ -201,15 +208,15 @@ programs-fuzz: $(call only,$(fuzzers:%=$(B)/san-inject/%))
 
 check-unit: programs-unit
 	@echo; echo '== units'
-	$(Q)$(call prove,env,$(call only,$(units:%=$(B)/inject/%)))
+	$(Q)$(unit_env) $(call prove,env,$(call only,$(units:%=$(B)/inject/%)))
 
 check-unit-san: programs-unit-san
 	@echo; echo '== units, with address and undefined-behaviour sanitizers'
-	$(Q)$(call prove,env,$(call only,$(units:%=$(B)/san-inject/%)))
+	$(Q)$(unit_env) $(call prove,env,$(call only,$(units:%=$(B)/san-inject/%)))
 
 check-unit-valgrind: programs-unit-valgrind
 	@echo; echo '== units, under valgrind'
-	$(Q)$(call prove,$(VALGRIND),$(call only,$(units:%=$(B)/inject/%)))
+	$(Q)$(unit_env) $(call prove,$(VALGRIND),$(call only,$(units:%=$(B)/inject/%)),$$(nproc))
 
 check-cli: programs-cli
 	@echo; echo '== command line'
@@ -245,13 +252,14 @@ $(fuzzers:%=run-%): run-%: $(B)/fuzz/%
 	@mkdir -p build/fuzz/$*
 	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/ \
-		build/fuzz/$* tests/fuzz/corpus-$(*:fuzz_%=%)
+		build/fuzz/$* tests/fuzz/corpus-$(*:fuzz_%=%) >build/fuzz/$*.log 2>&1 || \
+		{ cat build/fuzz/$*.log; exit 1; }
+	@grep '^stat::number_of_exec' build/fuzz/$*.log
 
 bench:
 	@tests/install-packages build bench
 	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
-	@VOLMIG=$(CURDIR)/$(B)/plain/volmig BENCH_DIR='$(or $(BENCH_DIR),$(CURDIR)/build/bench)' \
-		BENCH_RUNS='$(BENCH_RUNS)' tests/bench
+	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench
 
 demo:
 	@tests/install-packages build demo
@@ -263,26 +271,35 @@ demo:
 shell_scripts = $(shell grep -lIE '^\#! *(/usr)?/bin/(env )?(ba)?sh' .ci/* tests/* tests/*/* \
 	2>/dev/null) $(wildcard bash-completion/*)
 
+# Said of what is meant just so: A && B || C, '$x' for another program, a
+# function that is called without arguments.
+SHELL_IDIOMS = SC2015,SC2016,SC2119
+
 lint:
 	@status=0; \
-	run() { \
-		if command -v "$$1" >/dev/null; then \
-			echo "  LINT    $$*" | cut -c -78; "$$@" || status=1; \
-		else \
-			echo "lint: $$1 is not installed (tests/install-packages lint)"; \
-		fi; \
+	have() { \
+		command -v "$$1" >/dev/null && return; \
+		echo "lint: no $$1 here, left out (tests/install-packages lint)"; \
+		return 1; \
 	}; \
-	silent() { out=$$("$$@" 2>&1) && [ -z "$$out" ] || { printf '%s\n' "$$out"; return 1; }; }; \
-	run shellcheck -x -P tests $(shell_scripts); \
+	run() { \
+		echo "  LINT    $$*" | cut -c -78; \
+		out=$$("$$@" 2>&1) && [ -z "$$out" ] && return; \
+		printf '%s\n' "$$out"; \
+		status=1; \
+	}; \
+	if have shellcheck; then run shellcheck -x -P tests -e $(SHELL_IDIOMS) $(shell_scripts); fi; \
 	for page in $(man_pages); do \
-		run mandoc -T lint -W warning $$page; \
-		echo "  LINT    groff $$page"; \
-		silent groff -ww -mandoc -Tutf8 -z $$page || status=1; \
+		if have mandoc; then run mandoc -T lint -W warning $$page; fi; \
+		if have groff; then run groff -ww -mandoc -Tutf8 -z $$page; fi; \
 	done; \
-	run cppcheck -q --error-exitcode=1 --std=c11 --language=c --inline-suppr \
-		--enable=warning,portability,performance \
-		-j $$(nproc) -Icore -DVOLMIG_VERSION='""' -D_GNU_SOURCE -UVOLMIG_INJECT \
-		$(cmd_sources) $(core_sources); \
+	if have cppcheck; then \
+		run cppcheck -q --error-exitcode=1 --std=c11 --language=c --inline-suppr \
+			--enable=warning,portability,performance -j $$(nproc) -Icore \
+			-D_GNU_SOURCE -DVOLMIG_VERSION='""' -UVOLMIG_INJECT \
+			'-Djson_array_foreach(a,i,v)=while ((i = 0, v = json_array_get(a, i)))' \
+			$(cmd_sources) $(core_sources); \
+	fi; \
 	exit $$status
 
 install: volmig
@@ -303,20 +320,24 @@ uninstall:
 dist_name = volmig-$(VERSION)
 dist: configure
 	@set -e; \
+	mkdir -p build; \
 	if [ -e .git ]; then \
 		epoch=$$(git log -1 --format=%ct); \
-		git ls-files; \
+		git ls-files >build/dist.list; \
+		echo configure >>build/dist.list; \
 	else \
 		epoch=$$(stat -c %Y Makefile); \
-		find * .[!.]* -name build -prune -o -name autom4te.cache -prune -o -type f \
-			! -name config.mak ! -name config.log ! -name config.status \
-			! -path configure ! -path volmig ! -name 'volmig-*.tar.gz' -print; \
-	fi | { cat; echo configure; } | LC_ALL=C sort >$(dist_name).list; \
-	tar -c --no-recursion -T $(dist_name).list --transform 'flags=r;s,^,$(dist_name)/,' \
+		find * .[!.]* \( -path build -o -path autom4te.cache \) -prune -o -type f \
+			! -path config.mak ! -path config.log ! -path config.status \
+			! -path volmig ! -path 'volmig-*.tar.gz' -print >build/dist.list; \
+	fi; \
+	LC_ALL=C sort -o build/dist.list build/dist.list; \
+	tar -c --no-recursion -T build/dist.list -f build/dist.tar \
+		--transform 'flags=r;s,^,$(dist_name)/,' --format=ustar \
 		--mtime=@$${SOURCE_DATE_EPOCH:-$$epoch} --mode=u=rwX,go=rX \
-		--owner=0 --group=0 --numeric-owner --format=ustar | \
-		gzip -9n >$(dist_name).tar.gz; \
-	rm $(dist_name).list; \
+		--owner=0 --group=0 --numeric-owner; \
+	gzip -9nc build/dist.tar >$(dist_name).tar.gz; \
+	rm build/dist.list build/dist.tar; \
 	echo '$(dist_name).tar.gz'
 
 configure: configure.ac

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Names of volumes and places: what each form is taken for, and what is said against it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/err.h"
+#include "support/text.h"
+#include "volumes/spec.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define CWD "/srv/a"
+
+enum roles {
+	AS_VOLUME = 1,
+	AS_PLACE = 2,
+	AS_BOTH = 3,
+};
+
+/* Every parse goes through here, so that what always holds is looked at each time. */
+static int parse(struct spec *spec, const char *text, enum spec_role role, const char *cwd,
+		 struct err *err)
+{
+	int ret;
+
+	*spec = (struct spec){ 0 };
+	*err = (struct err)ERR_INIT;
+	ret = spec_parse(spec, text, role, cwd, err);
+	if (ret == 0) {
+		assert_int_equal(err->class, ERR_NONE);
+		assert_string_equal(spec->text, text);
+		assert_int_equal(spec->path[0], '/');
+		assert_true(strlen(spec->path) < PATH_MAX);
+	} else {
+		assert_int_equal(ret, -1);
+		assert_int_equal(err->class, ERR_USAGE);
+		assert_true(*err->cause);
+		assert_null(spec->text);
+		assert_null(spec->path);
+	}
+	return ret;
+}
+
+static const struct {
+	const char *text;
+	enum roles roles;
+	enum spec_kind kind;
+	const char *path;
+	bool directory;
+} taken[] = {
+	{ "/srv/a/web.img", AS_BOTH, SPEC_PATH, "/srv/a/web.img", false },
+	{ "./web.img", AS_BOTH, SPEC_PATH, CWD "/./web.img", false },
+	{ "../b/web.img", AS_BOTH, SPEC_PATH, CWD "/../b/web.img", false },
+	{ "./vg0", AS_BOTH, SPEC_PATH, CWD "/./vg0", false },
+	{ "./vg0/web", AS_BOTH, SPEC_PATH, CWD "/./vg0/web", false },
+	{ "/dev/sdb", AS_BOTH, SPEC_PATH, "/dev/sdb", false },
+	{ "/dev/loop3", AS_BOTH, SPEC_PATH, "/dev/loop3", false },
+	{ "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4", AS_BOTH, SPEC_PATH,
+	  "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4", false },
+	{ "/dev/vg0/web", AS_BOTH, SPEC_PATH, "/dev/vg0/web", false },
+	{ "/dev/mapper/vg0-web", AS_BOTH, SPEC_PATH, "/dev/mapper/vg0-web", false },
+	{ "/dev/dm-3", AS_BOTH, SPEC_PATH, "/dev/dm-3", false },
+
+	{ "file:web.img", AS_BOTH, SPEC_FILE, CWD "/web.img", false },
+	{ "file:/srv/b/x.img", AS_BOTH, SPEC_FILE, "/srv/b/x.img", false },
+	{ "file:vg0/web", AS_BOTH, SPEC_FILE, CWD "/vg0/web", false },
+	{ "file:file:x", AS_BOTH, SPEC_FILE, CWD "/file:x", false },
+	{ "file:nbd://h/x", AS_BOTH, SPEC_FILE, CWD "/nbd://h/x", false },
+	{ "file:lvm:vg0/web", AS_BOTH, SPEC_FILE, CWD "/lvm:vg0/web", false },
+	{ "file:~/x", AS_BOTH, SPEC_FILE, CWD "/~/x", false },
+	{ "File:x", AS_BOTH, SPEC_PATH, CWD "/File:x", false },
+
+	/* A bare word is a volume in the working directory; as a place it would be a group. */
+	{ "web.img", AS_VOLUME, SPEC_PATH, CWD "/web.img", false },
+	{ "web", AS_VOLUME, SPEC_PATH, CWD "/web", false },
+
+	/* Directories, by their end. */
+	{ "/srv/b/", AS_BOTH, SPEC_PATH, "/srv/b/", true },
+	{ "/srv/b//", AS_BOTH, SPEC_PATH, "/srv/b//", true },
+	{ "/", AS_BOTH, SPEC_PATH, "/", true },
+	{ ".", AS_BOTH, SPEC_PATH, CWD "/.", true },
+	{ "..", AS_BOTH, SPEC_PATH, CWD "/..", true },
+	{ "./", AS_BOTH, SPEC_PATH, CWD "/./", true },
+	{ "../", AS_BOTH, SPEC_PATH, CWD "/../", true },
+	{ "/srv/.", AS_BOTH, SPEC_PATH, "/srv/.", true },
+	{ "/srv/..", AS_BOTH, SPEC_PATH, "/srv/..", true },
+	{ "/.", AS_BOTH, SPEC_PATH, "/.", true },
+	{ "/..", AS_BOTH, SPEC_PATH, "/..", true },
+	{ "b/", AS_BOTH, SPEC_PATH, CWD "/b/", true },
+	{ "b/c/", AS_BOTH, SPEC_PATH, CWD "/b/c/", true },
+	{ "file:b/", AS_BOTH, SPEC_FILE, CWD "/b/", true },
+	{ "file:.", AS_BOTH, SPEC_FILE, CWD "/.", true },
+	{ "/srv/...", AS_BOTH, SPEC_PATH, "/srv/...", false },
+	{ "/srv/x.", AS_BOTH, SPEC_PATH, "/srv/x.", false },
+	{ "/srv/x..", AS_BOTH, SPEC_PATH, "/srv/x..", false },
+	{ "/srv/.x", AS_BOTH, SPEC_PATH, "/srv/.x", false },
+
+	/* What LVM would never call anything is a path without more ado. */
+	{ "a/b/c", AS_BOTH, SPEC_PATH, CWD "/a/b/c", false },
+	{ "my image", AS_BOTH, SPEC_PATH, CWD "/my image", false },
+	{ "-x", AS_BOTH, SPEC_PATH, CWD "/-x", false },
+	{ "--help", AS_BOTH, SPEC_PATH, CWD "/--help", false },
+	{ "it's", AS_BOTH, SPEC_PATH, CWD "/it's", false },
+	{ "\"quoted\"", AS_BOTH, SPEC_PATH, CWD "/\"quoted\"", false },
+	{ "two\nlines", AS_BOTH, SPEC_PATH, CWD "/two\nlines", false },
+	{ "gr\xc3\xbc\xc3\x9f" "e", AS_BOTH, SPEC_PATH, CWD "/gr\xc3\xbc\xc3\x9f" "e", false },
+	{ "\xff\xfe", AS_BOTH, SPEC_PATH, CWD "/\xff\xfe", false },
+	{ "\x01", AS_BOTH, SPEC_PATH, CWD "/\x01", false },
+	{ "a:b", AS_BOTH, SPEC_PATH, CWD "/a:b", false },
+	{ "http://h/x", AS_BOTH, SPEC_PATH, CWD "/http://h/x", false },
+	{ "nbd:x", AS_BOTH, SPEC_PATH, CWD "/nbd:x", false },
+	{ "~/x y", AS_BOTH, SPEC_PATH, CWD "/~/x y", false },
+	{ "%s%n", AS_BOTH, SPEC_PATH, CWD "/%s%n", false },
+};
+
+static void what_is_taken(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(taken); i++) {
+		for (enum spec_role role = SPEC_VOLUME; role <= SPEC_PLACE; role++) {
+			struct spec spec;
+			struct err err;
+
+			if (!(taken[i].roles & (role == SPEC_VOLUME ? AS_VOLUME : AS_PLACE)))
+				continue;
+			if (parse(&spec, taken[i].text, role, CWD, &err) < 0)
+				fail_msg("\"%s\": %s", taken[i].text, err.cause);
+			assert_int_equal(spec.kind, taken[i].kind);
+			assert_string_equal(spec.path, taken[i].path);
+			if (spec.directory != taken[i].directory)
+				fail_msg("\"%s\" is%s a directory for certain", taken[i].text,
+					 spec.directory ? "" : " not");
+			spec_free(&spec);
+			assert_null(spec.text);
+		}
+	}
+}
+
+static const struct {
+	const char *text;
+	enum roles roles;
+	const char *cause, *next;
+} refused[] = {
+	{ "", AS_VOLUME, "the volume has an empty name", "" },
+	{ "", AS_PLACE, "the place has an empty name", "" },
+	{ "file:", AS_VOLUME, "the volume has an empty name", "" },
+	{ "file:", AS_PLACE, "the place has an empty name", "" },
+
+	{ "lvm:vg0/web", AS_BOTH, "a logical volume", "file:lvm:vg0/web" },
+	{ "lvm:vg1", AS_BOTH, "a logical volume", "file:lvm:vg1" },
+	{ "lvm:", AS_BOTH, "a logical volume", "file:lvm:" },
+	{ "vg0/web", AS_BOTH, "a logical volume", "./vg0/web" },
+	{ "vg1/pool0", AS_BOTH, "a logical volume", "./vg1/pool0" },
+	{ "vg.0_a+b-c/web-1", AS_BOTH, "a logical volume", "./vg.0_a+b-c/web-1" },
+	{ "images/web.img", AS_BOTH, "a logical volume", "./images/web.img" },
+	{ "vg1", AS_PLACE, "a volume group", "./vg1" },
+	{ "web.img", AS_PLACE, "a volume group", "./web.img" },
+
+	{ "nbd://h/export", AS_BOTH, "an NBD export", "file:nbd://h/export" },
+	{ "nbds://h/export", AS_BOTH, "an NBD export", "file:nbds://h/export" },
+	{ "nbd+unix:///export?socket=/run/x", AS_BOTH, "an NBD export", "file:nbd+unix" },
+	{ "nbds+unix:///export?socket=/run/x", AS_BOTH, "an NBD export", "file:nbds+unix" },
+	{ "iscsi://portal:3260/iqn.2003-01.org:t/0", AS_BOTH, "an iSCSI LUN", "file:iscsi" },
+	{ "qcow2:/srv/x.qcow2", AS_BOTH, "a qcow2 image", "file:qcow2:/srv/x.qcow2" },
+	{ "qcow2:/srv/b/", AS_BOTH, "a qcow2 image", "file:qcow2:/srv/b/" },
+	{ "rbd:pool/image", AS_BOTH, "a Ceph RBD image", "file:rbd:pool/image" },
+	{ "rbd:pool", AS_BOTH, "a Ceph RBD image", "file:rbd:pool" },
+	{ "ssh://root@host/vg0/web", AS_BOTH, "a volume of another host", "file:ssh" },
+	{ "vmdk:x", AS_BOTH, "a VMDK image", "file:vmdk:x" },
+	{ "vhdx:x", AS_BOTH, "a VHDX image", "file:vhdx:x" },
+	{ "vdi:x", AS_BOTH, "a VDI image", "file:vdi:x" },
+};
+
+/* What it is told apart as, and that the advice works. */
+static void what_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		for (enum spec_role role = SPEC_VOLUME; role <= SPEC_PLACE; role++) {
+			struct spec spec;
+			struct err err, none;
+
+			if (!(refused[i].roles & (role == SPEC_VOLUME ? AS_VOLUME : AS_PLACE)))
+				continue;
+			if (parse(&spec, refused[i].text, role, CWD, &err) == 0)
+				fail_msg("\"%s\" is taken for %s", refused[i].text, spec.path);
+			assert_non_null(strstr(err.cause, refused[i].cause));
+			assert_non_null(strstr(err.next, refused[i].next));
+			if (!*err.next)
+				continue;
+			assert_string_equal(err.object, refused[i].text);
+			assert_int_equal(parse(&spec, strstr(err.next, "write ") + 6, role, CWD, &none), 0);
+			spec_free(&spec);
+		}
+	}
+}
+
+/* The longest path there is, and one byte more. */
+static void long_names(void **state)
+{
+	static const struct {
+		const char *begin;
+		size_t room;		/* so much of PATH_MAX - 1 is taken by what is in front */
+	} forms[] = {
+		{ "/", 0 }, { "./", sizeof(CWD "/") - 1 }, { "x:", sizeof(CWD "/") - 1 }, { "file:/", 0 },
+		{ "file:", sizeof(CWD "/") - 1 },
+	};
+	char text[PATH_MAX + 64];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(forms); i++) {
+		size_t prefix = strncmp(forms[i].begin, "file:", 5) ? 0 : 5;
+		size_t longest = PATH_MAX - 1 - forms[i].room + prefix;
+
+		for (size_t length = longest; length <= longest + 1; length++) {
+			struct spec spec;
+			struct err err;
+			int ret;
+
+			memset(text, 'n', length);
+			for (size_t at = 200; at < length; at += 200)
+				text[at] = '/';
+			text[length - 1] = 'n';
+			memcpy(text, forms[i].begin, strlen(forms[i].begin));
+			text[length] = '\0';
+			ret = parse(&spec, text, SPEC_PLACE, CWD, &err);
+			if (ret != (length == longest ? 0 : -1))
+				fail_msg("%s with %zu bytes gives %d", forms[i].begin, length, ret);
+			if (ret == 0) {
+				assert_int_equal(strlen(spec.path), PATH_MAX - 1);
+				spec_free(&spec);
+			} else {
+				assert_non_null(strstr(err.cause, "too long"));
+			}
+		}
+	}
+}
+
+/* A working directory of any kind; the root gives two slashes, which is one. */
+static void working_directories(void **state)
+{
+	struct spec spec;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&spec, "./x", SPEC_PLACE, "/", &err), 0);
+	assert_string_equal(spec.path, "//./x");
+	spec_free(&spec);
+	assert_int_equal(parse(&spec, "x y", SPEC_PLACE, "/with space/\xff", &err), 0);
+	assert_string_equal(spec.path, "/with space/\xff/x y");
+	spec_free(&spec);
+	/* An absolute name does not care for it. */
+	assert_int_equal(parse(&spec, "/x", SPEC_PLACE, "/with space", &err), 0);
+	assert_string_equal(spec.path, "/x");
+	spec_free(&spec);
+	spec_free(&spec);
+}
+
+/* Each byte in each place of a two-part name: read or refused, and an LVM name only by LVM's letters. */
+static void every_byte(void **state)
+{
+	static const char lvm[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_.-";
+
+	(void)state;
+	for (int byte = 1; byte < 256; byte++) {
+		for (int at = 0; at < 5; at++) {
+			char text[] = "ab/cd";
+			bool lvm_form;
+			struct spec spec;
+			struct err err;
+			int ret;
+
+			text[at] = (char)byte;
+			/* A volume without a slash is a file, whatever its letters. */
+			lvm_form = strchr(lvm, byte) && strchr(text, '/') &&
+				   text[0] != '-' && text[3] != '-' && strncmp(text, "./", 2);
+			if (at == 2)
+				lvm_form = byte == '/';
+			ret = parse(&spec, text, SPEC_VOLUME, CWD, &err);
+			if (ret != (lvm_form ? -1 : 0))
+				fail_msg("\"%s\" gives %d", text, ret);
+			if (ret == 0)
+				spec_free(&spec);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_taken),
+		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(long_names),
+		cmocka_unit_test(working_directories),
+		cmocka_unit_test(every_byte),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
