@@ -188,6 +188,19 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 }
 
 /*
+ * Is it as create-file leaves it, or was about to?  Nothing is written to it
+ * then, and root gives it the source's owner at once.
+ */
+static bool looks_unwritten(const struct step_context *ctx, const struct stat *st)
+{
+	const struct facts *src = &ctx->move->source;
+
+	return S_ISREG(st->st_mode) && st->st_blocks <= EMPTY_BLOCKS && st->st_nlink == 1 &&
+	       (st->st_size == 0 || (uint64_t)st->st_size == src->bytes) &&
+	       (st->st_uid == geteuid() || st->st_uid == src->uid);
+}
+
+/*
  * Make way for the temporary name.  What is there under it when the step is
  * begun for the first time is somebody else's.  Later it is most likely ours
  * from before a crash, if it looks like it; nothing was written to it then.
@@ -199,9 +212,7 @@ static int clear_name(const struct step_context *ctx, int dir, const char *path,
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, errno, path, "cannot look at the name");
-	/* Root gives it the source's owner at once. */
-	if (!ctx->again || !S_ISREG(st.st_mode) || st.st_blocks > EMPTY_BLOCKS ||
-	    (st.st_uid != geteuid() && st.st_uid != ctx->move->source.uid)) {
+	if (!ctx->again || !looks_unwritten(ctx, &st)) {
 		err_set(err, ERR_REFUSED, path, "exists already, and is not this job's");
 		return err_next(err, "move it away");
 	}
@@ -305,7 +316,7 @@ static int forget_target(struct step_context *ctx, struct err *err)
 
 /*
  * Under its temporary name: ours by its inode; or, if a crash came before that
- * was recorded, by the name and by being empty.
+ * was recorded, by the name and by its looks.
  */
 static int has_temp(struct step_context *ctx, int dir, struct err *err)
 {
@@ -314,8 +325,7 @@ static int has_temp(struct step_context *ctx, int dir, struct err *err)
 
 	if (ctx->record->target.kind)
 		return is_target(ctx, dir, name, err);
-	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	       st.st_blocks <= EMPTY_BLOCKS;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && looks_unwritten(ctx, &st);
 }
 
 /* Remove what the job made, under either of its names. */

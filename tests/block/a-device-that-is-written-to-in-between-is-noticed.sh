@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Who writes to a source or destination device between two runs of a job is noticed, or the job begins anew.
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+in_lab -n 2 -s 32M
+requires cmp unshare
+
+# shellcheck disable=SC2086 # a list of words
+set -- $LAB_DISKS
+source=$1
+target=$2
+bin=$VOLMIG_INJECT_BIN
+id=11111111-2222-3333-4444-555555555555
+
+fresh() {
+	rm -rf "$VOLMIG_STATE_DIR"
+	head -c $((32 * 1048576)) /dev/urandom | dd of="$source" bs=1M conv=fsync status=none
+	head -c $((32 * 1048576)) /dev/urandom | dd of="$target" bs=1M conv=fsync status=none
+	sum=$(sha256sum <"$source")
+}
+
+# killed WHAT: a move of that id that kills itself
+killed() {
+	status=0
+	VOLMIG_INJECT=$1 "$bin" migrate -q --job-id $id --into-existing --wipe=zero "$source" "$target" \
+		>"$scratch/killed" 2>&1 || status=$?
+	[ $status = 137 ]
+}
+
+scribble() {
+	head -c 4096 /dev/urandom | dd of="$1" bs=4096 seek=3 count=1 conv=notrunc,fsync status=none
+}
+
+# Another boot, as far as the kernel's id of it tells.
+rebooted() {
+	cat /proc/sys/kernel/random/uuid >"$scratch/boot"
+	# shellcheck disable=SC2016 # the inner shell expands it
+	unshare -m sh -c 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"' \
+		sh "$scratch/boot" "$@"
+}
+
+fresh
+ok 'killed in the middle' killed kill-at-byte:16000000
+scribble "$source"
+must_fail 3 'a source device that was written to is refused' "$VOLMIG" resume $id
+has '... with the reason' 'written to'
+ok 'and the job can be aborted' "$VOLMIG" abort $id
+
+fresh
+ok 'killed once it is verified' killed kill-after-record:7
+ok '... and not before' grep -q '"name":"verify","record"' "$VOLMIG_STATE_DIR/jobs/$id/journal.jsonl"
+scribble "$target"
+must_fail 4 'a destination device that was written to is no reason to wipe the source' "$VOLMIG" resume $id
+has '... with the reason' 'written to since it was verified'
+is '... so the source stays' "$(sha256sum <"$source")" "$sum"
+
+# After a reboot nobody can tell: what was read or proven does not count any more.
+fresh
+ok 'killed in the middle' killed kill-at-byte:16000000
+scribble "$source"
+sum=$(sha256sum <"$source")
+ok 'after a reboot the copy begins anew' rebooted "$VOLMIG" resume $id
+is '... and is of what the source holds now' "$(sha256sum <"$target")" "$sum"
+
+fresh
+ok 'killed once it is verified' killed kill-after-record:7
+scribble "$source"
+sum=$(sha256sum <"$source")
+ok 'after a reboot the copy begins anew' rebooted "$VOLMIG" resume $id
+has '... which is told' 'after a restart of the machine copy began anew'
+is '... and is of what the source held then' "$(sha256sum <"$target")" "$sum"
+
+fresh
+rm -rf "$VOLMIG_STATE_DIR"
+head -c 20000000 /dev/urandom >"$scratch/file"
+VOLMIG_INJECT=kill-after-record:9 "$bin" migrate -q --job-id $id --into-existing "$scratch/file" "$target" 2>/dev/null
+ok 'a file onto a device, killed once it is verified' \
+	grep -q '"name":"verify","record"' "$VOLMIG_STATE_DIR/jobs/$id/journal.jsonl"
+scribble "$target"
+status=0
+rebooted "$VOLMIG" resume $id >"$scratch/output" 2>&1 || status=$?
+is 'after a reboot it is verified again, and found wrong' $status 1
+has '... with the place' 'differs'
+ok '... so the source stays' test -e "$scratch/file"
+
+done_testing
