@@ -422,6 +422,10 @@ int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 	}
 	json_array_foreach(json_object_get(json, "warnings"), i, item)
 		text_list_add(&plan.warnings, text_copy(json_string_value(item)));
+	if (!plan.step_count) {
+		plan_free(&plan);
+		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has no steps");
+	}
 	*ret_plan = plan;
 	return 0;
 }

@@ -24,8 +24,7 @@
 #define DROP_BYTES (32ULL << 20)	/* how much of what was read may stay in the cache */
 #define FLUSH_TAG PIPELINE_REQUESTS
 
-/* Where to report a fault: the first one is what the caller hears of. */
-static struct err *fault(struct pipeline *p)
+struct err *pipeline_fault(struct pipeline *p)
 {
 	struct err *err = p->stopping ? &p->later : p->err;
 
@@ -41,26 +40,16 @@ static void fault_later(struct pipeline *p)
 {
 	if (p->later.class == ERR_FAILED && p->later.number && p->later.number != BLOCK_DIFFERS)
 		p->later.class = ERR_STOPPED;
-	*fault(p) = p->later;
+	*pipeline_fault(p) = p->later;
 }
 
-static void fault_at(struct pipeline *p, int number, const struct volume *vol, const char *verb,
+void pipeline_fault_at(struct pipeline *p, int number, const struct volume *vol, const char *verb,
 		     uint64_t offset)
 {
-	struct err *err = fault(p);
+	struct err *err = pipeline_fault(p);
 
 	err_sys(err, number, vol->path, "cannot %s at byte %llu", verb, (unsigned long long)offset);
 	err->class = ERR_STOPPED;
-}
-
-static struct item *item_at(struct pipeline *p, uint64_t n)
-{
-	return &p->items[n % PIPELINE_ITEMS];
-}
-
-static uint64_t base_of(const struct item *item)
-{
-	return round_down(item->offset, LEAF_BYTES);
 }
 
 /* What the user is told to look at: the volume written, else the one read. */
@@ -88,8 +77,8 @@ static void drop_read_cache(struct pipeline *p)
 /* Take what is finished off the head, in order. */
 static void pass(struct pipeline *p)
 {
-	while (p->head != p->tail && item_at(p, p->head)->state == ITEM_DONE) {
-		const struct item *item = item_at(p, p->head++);
+	while (p->head != p->tail && pipeline_item(p, p->head)->state == ITEM_DONE) {
+		const struct item *item = pipeline_item(p, p->head++);
 
 		p->mark.offset = item->offset + item->length;
 		p->mark.bytes_data += item->counts.bytes_data;
@@ -122,16 +111,23 @@ static void finish(struct pipeline *p, struct item *item)
 static int write_tail(struct pipeline *p, const struct item *item)
 {
 	struct volume *vol = p->files[p->write_file].vol;
-	const unsigned char *from = item->buffer[0] + (p->direct_end - base_of(item));
+	const unsigned char *from = item->buffer[0] + (p->direct_end - item_base(item));
 	uint64_t at = p->direct_end;
 
 	while (at < p->write_end) {
 		ssize_t n = pwrite(vol->fd_buffered, from, p->write_end - at, (off_t)at);
 
+		if (inject_covers("write-eio", at, p->write_end - at)) {
+			n = -1;
+			errno = EIO;
+		} else if (inject_covers("write-enospc", at, p->write_end - at)) {
+			n = -1;
+			errno = ENOSPC;
+		}
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			fault_at(p, n < 0 ? errno : EIO, vol, "write", at);
+			pipeline_fault_at(p, n < 0 ? errno : EIO, vol, "write", at);
 			return -1;
 		}
 		from += n;
@@ -144,7 +140,7 @@ static int write_tail(struct pipeline *p, const struct item *item)
 static void complete_buffers(const struct pipeline *p, struct item *item)
 {
 	for (unsigned f = 0; f < p->buffers; f++) {
-		uint64_t end = p->files[f].end - base_of(item);
+		uint64_t end = p->files[f].end - item_base(item);
 
 		blocks_clear_others(item->buffer[f], &item->have[f]);
 		if (end < LEAF_BYTES)
@@ -152,8 +148,7 @@ static void complete_buffers(const struct pipeline *p, struct item *item)
 	}
 }
 
-/* Nothing of the item is in flight, nor to be issued: what comes next for it? */
-static void advance(struct pipeline *p, struct item *item)
+void pipeline_advance(struct pipeline *p, struct item *item)
 {
 	if (item->state == ITEM_READING) {
 		complete_buffers(p, item);
@@ -180,7 +175,7 @@ static bool may_feed(const struct pipeline *p)
 static void feed(struct pipeline *p)
 {
 	while (may_feed(p)) {
-		struct item *item = item_at(p, p->tail);
+		struct item *item = pipeline_item(p, p->tail);
 		int more;
 
 		*item = (struct item){ .offset = 0 };
@@ -201,7 +196,6 @@ static void feed(struct pipeline *p)
 			       !blocks_empty(&item->read[1]);
 		if (!item->has_io) {
 			/* Back to the loop: such items may go on for long. */
-			p->last_life_ns = clock_ns();
 			finish(p, item);
 			return;
 		}
@@ -215,200 +209,6 @@ static void feed(struct pipeline *p)
 			item->buffer[1] = item->slot + LEAF_BYTES;
 		}
 	}
-}
-
-static void submit(struct pipeline *p, unsigned index)
-{
-	const struct request *r = &p->requests[index];
-	const struct volume *vol = p->files[r->file].vol;
-	bool ok;
-
-	assert(!vol->direct || (r->offset % vol->align == 0 && r->length % vol->align == 0));
-	if (ioq_in_flight(p->q) == 0)
-		p->last_life_ns = clock_ns();
-	ok = ioq_submit(p->q, &(struct ioq_request){
-		.op = r->write ? IOQ_WRITE : IOQ_READ,
-		.file = r->file,
-		.buffer = r->buffer,
-		.length = r->length,
-		.offset = r->offset,
-		.tag = index,
-	});
-	assert(ok);
-}
-
-/*
- * Is it the limited kind?  What is read is paid for, once for a leaf that is
- * read from both files, and zeroes that are written out of nothing.
- */
-static bool is_paid(const struct item *item, unsigned file, bool write)
-{
-	if (write)
-		return item->write_zeroes;
-	return file == 0 || blocks_empty(&item->have[0]);
-}
-
-/*
- * Issue one piece of the run of blocks.  Returns how many blocks are settled
- * by it; 0: not now, for want of a request or because of the rate.
- */
-static unsigned issue_piece(struct pipeline *p, struct item *item, unsigned file, bool write,
-			    unsigned first, unsigned count)
-{
-	const struct volume *vol = p->files[file].vol;
-	uint64_t start = base_of(item) + (uint64_t)first * BLOCK_BYTES;
-	uint64_t unit = vol->align > BLOCK_BYTES ? vol->align : BLOCK_BYTES;
-	bool paid = is_paid(item, file, write);
-	uint64_t most = paid ? pace_piece(p->pace, unit, LEAF_BYTES) : LEAF_BYTES;
-	uint64_t end = start + min_u64((uint64_t)count * BLOCK_BYTES, most);
-	unsigned settled = (unsigned)((end - start) / BLOCK_BYTES);
-	struct request *r;
-
-	if (write && end > p->direct_end) {
-		/* What lies beyond write_end was rounding only. */
-		item->tail = p->direct_end < p->write_end;
-		end = p->direct_end;
-	} else if (!write && end > p->files[file].end) {
-		end = p->files[file].end;
-	}
-	if (end <= start)
-		return settled;
-	if (p->free_request_count == 0)
-		return 0;
-	if (paid) {
-		if (!p->pace_wait_ns)
-			p->pace_wait_ns = pace_take(p->pace, end - start, clock_ns());
-		if (p->pace_wait_ns)
-			return 0;
-	}
-	r = &p->requests[p->free_requests[--p->free_request_count]];
-	*r = (struct request){
-		.item = item,
-		.write = write,
-		.file = file,
-		.offset = start,
-		.end = end,
-		.length = (write ? end : round_up(end, vol->align)) - start,
-		.buffer = item->buffer[write ? 0 : file] + (start - base_of(item)),
-	};
-	item->in_flight++;
-	submit(p, (unsigned)(r - p->requests));
-	return settled;
-}
-
-static void issue_runs(struct pipeline *p, struct item *item, unsigned file, bool write,
-		       struct blocks *todo)
-{
-	unsigned first, count, settled;
-
-	while (blocks_run(todo, 0, &first, &count)) {
-		settled = issue_piece(p, item, file, write, first, count);
-		if (settled == 0)
-			return;
-		blocks_remove(todo, first, settled);
-	}
-}
-
-/* Has everything of this state been issued? */
-static bool is_issued(const struct item *item)
-{
-	if (item->state == ITEM_READING)
-		return blocks_empty(&item->read[0]) && blocks_empty(&item->read[1]);
-	return blocks_empty(&item->write);
-}
-
-/* Issue what is to be read and written, the oldest first. */
-static void issue(struct pipeline *p)
-{
-	p->pace_wait_ns = 0;
-	for (uint64_t n = p->head; n < p->tail && p->free_request_count > 0 && !p->stopping; n++) {
-		struct item *item = item_at(p, n);
-
-		if (item->state == ITEM_DONE || is_issued(item))
-			continue;
-		if (item->state == ITEM_READING) {
-			issue_runs(p, item, 0, false, &item->read[0]);
-			issue_runs(p, item, 1, false, &item->read[1]);
-		} else {
-			issue_runs(p, item, (unsigned)p->write_file, true, &item->write);
-		}
-		/* Perhaps there was only a tail. */
-		if (item->in_flight == 0 && is_issued(item))
-			advance(p, item);
-	}
-}
-
-/* The kernel moved less than was asked for: find out what that means. */
-static void fault_short(struct pipeline *p, const struct request *r, uint64_t at)
-{
-	const struct pipeline_file *file = &p->files[r->file];
-	off_t size;
-
-	if (r->write) {
-		fault_at(p, ENOSPC, file->vol, "write", at);
-		return;
-	}
-	/* Reads overtake each other: this need not be the one that met the end. */
-	size = lseek(file->vol->fd, 0, SEEK_END);
-	if (size >= 0 && (uint64_t)size < at)
-		at = (uint64_t)size;
-	err_set(fault(p), file->short_class, file->vol->path,
-		"ends at byte %llu, but was %llu bytes long",
-		(unsigned long long)at, (unsigned long long)file->vol->bytes);
-}
-
-static int64_t injected(const struct pipeline *p, const struct request *r, int64_t result)
-{
-	const char *fault_name = p->files[r->file].read_fault;
-
-	if (r->write && inject_covers("write-eio", r->offset, r->length))
-		return -EIO;
-	if (r->write && inject_covers("write-enospc", r->offset, r->length))
-		return -ENOSPC;
-	if (!r->write && fault_name && inject_covers(fault_name, r->offset, r->length))
-		return -EIO;
-	return result;
-}
-
-static void complete_request(struct pipeline *p, unsigned index, int64_t result)
-{
-	struct request *r = &p->requests[index];
-	struct item *item = r->item;
-	struct volume *vol = p->files[r->file].vol;
-
-	result = injected(p, r, result);
-	if (result == -EINTR || result == -EAGAIN) {
-		result = 0;
-	} else if (result < 0) {
-		fault_at(p, (int)-result, vol, r->write ? "write" : "read", r->offset);
-	} else if (r->offset + (uint64_t)result < r->end) {
-		/*
-		 * Short: go on behind it.  Where direct I/O has moved less
-		 * than an aligned piece there is no more.
-		 */
-		uint64_t moved = vol->direct ? round_down((uint64_t)result, vol->align) :
-					       (uint64_t)result;
-
-		if (moved == 0)
-			fault_short(p, r, r->offset + (uint64_t)result);
-		r->offset += moved;
-		r->buffer += moved;
-		r->length -= moved;
-	} else {
-		r->offset = r->end;
-	}
-	if (r->offset < r->end && !p->stopping) {
-		submit(p, index);
-		return;
-	}
-	p->free_requests[p->free_request_count++] = index;
-	item->in_flight--;
-	item->broken |= r->offset < r->end;
-	if (item->in_flight > 0 || item->broken || !is_issued(item))
-		return;
-	/* When stopping, what is written still counts, but nothing new is begun. */
-	if (!p->stopping || item->state == ITEM_WRITING)
-		advance(p, item);
 }
 
 static bool is_finished(const struct pipeline *p)
@@ -442,7 +242,7 @@ static void begin_flush(struct pipeline *p)
 	p->flush_ns = clock_ns();
 	p->unflushed = 0;
 	if (ioq_in_flight(p->q) == 0)
-		p->last_life_ns = p->flush_ns;
+		p->idle_ns = 0;
 	ok = ioq_submit(p->q, &(struct ioq_request){
 		.op = IOQ_FLUSH,
 		.file = (unsigned)p->write_file,
@@ -466,7 +266,7 @@ static void complete_flush(struct pipeline *p, int64_t result)
 		 * The kernel tells of a lost write once.  Another flush would
 		 * succeed, and prove nothing: there is no durable mark after this.
 		 */
-		struct err *err = fault(p);
+		struct err *err = pipeline_fault(p);
 
 		p->flush_failed = true;
 		err_sys(err, (int)-result, vol->path, "cannot flush what was written before byte %llu",
@@ -494,20 +294,18 @@ static void look_up(struct pipeline *p)
 	int asked = interrupt_requested();
 
 	if (asked && !p->stopping)
-		err_set(fault(p), ERR_STOPPED, subject(p)->path, "interrupted");
+		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "interrupted");
 	if (asked > 1)
 		p->abandoned = true;
-	/* Only when there is nothing to reap: we may have been stopped (SIGSTOP), not they. */
-	if (p->stall_ns && p->reaped_nothing && ioq_in_flight(p->q) > 0 &&
-	    clock_ns() - p->last_life_ns >= p->stall_ns) {
-		uint64_t at = p->head < p->tail ? item_at(p, p->head)->offset : p->mark.offset;
+	if (p->stall_ns && ioq_in_flight(p->q) > 0 && p->idle_ns >= p->stall_ns) {
+		uint64_t at = p->head < p->tail ? pipeline_item(p, p->head)->offset : p->mark.offset;
 		char buf[TEXT_SIZE_MAX];
 
 		if (p->stall_ns < 1000 * MILLISECOND)
 			snprintf(buf, sizeof(buf), "%ums", (unsigned)(p->stall_ns / MILLISECOND));
 		else
 			text_duration(p->stall_ns / (1000 * MILLISECOND), buf);
-		err_set(fault(p), ERR_STOPPED, subject(p)->path, "nothing moved for %s at byte %llu",
+		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "nothing moved for %s at byte %llu",
 			buf, (unsigned long long)at);
 		p->abandoned = true;
 	}
@@ -517,7 +315,8 @@ static void wait_for_results(struct pipeline *p)
 {
 	struct ioq_result results[PIPELINE_REQUESTS + 1];
 	unsigned timeout_ms = TICK_MS;
-	uint64_t now;
+	uint64_t start_ns = clock_ns();
+	bool moved = false;
 	int n;
 
 	if (may_feed(p))
@@ -528,23 +327,28 @@ static void wait_for_results(struct pipeline *p)
 		return;
 	n = ioq_wait(p->q, results, PIPELINE_REQUESTS + 1, timeout_ms);
 	if (n < 0) {
-		struct err *err = fault(p);
+		struct err *err = pipeline_fault(p);
 
 		err_sys(err, -n, subject(p)->path, "cannot wait for I/O");
 		err->class = ERR_STOPPED;
 		p->abandoned = true;
 		return;
 	}
-	p->reaped_nothing = n == 0;
-	now = n > 0 ? clock_ns() : 0;
 	for (int i = 0; i < n; i++) {
-		if (results[i].result != -EINTR && results[i].result != -EAGAIN)
-			p->last_life_ns = now;
+		moved |= results[i].result != -EINTR && results[i].result != -EAGAIN;
 		if (results[i].tag == FLUSH_TAG)
 			complete_flush(p, results[i].result);
 		else
-			complete_request(p, (unsigned)results[i].tag, results[i].result);
+			pipeline_complete(p, (unsigned)results[i].tag, results[i].result);
 	}
+	/*
+	 * Time in which we were stopped ourselves (SIGSTOP, a suspended
+	 * machine) looks like one long wait, and counts as one tick at most.
+	 */
+	if (moved)
+		p->idle_ns = 0;
+	else
+		p->idle_ns += min_u64(clock_ns() - start_ns, TICK_MS * MILLISECOND);
 }
 
 static void loop(struct pipeline *p)
@@ -555,7 +359,7 @@ static void loop(struct pipeline *p)
 			return;
 		feed(p);
 		if (!p->stopping)
-			issue(p);
+			pipeline_issue(p);
 		if (flush_is_due(p))
 			begin_flush(p);
 		if (ioq_in_flight(p->q) == 0 && (p->stopping || is_finished(p)) && !flush_is_due(p))
@@ -625,7 +429,8 @@ int pipeline_run(struct pipeline *p, struct block_copy_result *ret_result, struc
 		p->stopping = true;
 	} else {
 		loop(p);
-		drop_read_cache(p);
+		if (!p->abandoned)
+			drop_read_cache(p);
 		in_flight = ioq_in_flight(p->q) > 0;
 	}
 	if (ret_result) {

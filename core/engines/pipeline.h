@@ -120,8 +120,7 @@ struct pipeline {
 	struct ioq *q;
 	struct pace own_pace, *pace;
 	uint64_t pace_wait_ns;
-	uint64_t stall_ns, last_life_ns;
-	bool reaped_nothing;		/* the last time results were looked for */
+	uint64_t stall_ns, idle_ns;	/* idle: requests were in flight, and none came back */
 	unsigned depth, active;
 	struct slots slots;
 	uint64_t direct_end, write_end;	/* direct I/O can write up to the first */
@@ -149,5 +148,32 @@ struct pipeline {
  * says.  ret_result may be NULL; without its rewritten.
  */
 int pipeline_run(struct pipeline *p, struct block_copy_result *ret_result, struct err *err);
+
+/* What follows is between pipeline.c and pipeline_io.c. */
+
+static inline struct item *pipeline_item(struct pipeline *p, uint64_t n)
+{
+	return &p->items[n % PIPELINE_ITEMS];
+}
+
+/* Where the leaf begins that the item's buffers hold. */
+static inline uint64_t item_base(const struct item *item)
+{
+	return round_down(item->offset, LEAF_BYTES);
+}
+
+/* Issue what is to be read and written, the oldest first. */
+void pipeline_issue(struct pipeline *p);
+
+/* A request came back. */
+void pipeline_complete(struct pipeline *p, unsigned index, int64_t result);
+
+/* Nothing of the item is in flight, nor to be issued: what comes next for it? */
+void pipeline_advance(struct pipeline *p, struct item *item);
+
+/* Stop, and where to report why: the first fault is what the caller hears of. */
+struct err *pipeline_fault(struct pipeline *p);
+void pipeline_fault_at(struct pipeline *p, int number, const struct volume *vol,
+		       const char *verb, uint64_t offset);
 
 #endif

@@ -10,6 +10,8 @@
  *   read-eio:N             the read of the source that covers offset N fails
  *   write-eio:N            the write to the destination that covers N fails
  *   write-enospc:N         the same, with ENOSPC
+ *   short-read:N           the read that covers N brings only half of what it should
+ *   short-write:N          the same for the write
  *   flip-write:N           the byte at offset N is damaged after it was hashed
  *   verify-eio:N           the read-back of the destination that covers N fails
  *   kill-attach:1          SIGKILL itself once the record of an attachment is durable

@@ -160,7 +160,7 @@ int facts_from_json(struct facts *ret_facts, const json_t *json, struct err *err
 	return 0;
 bad:
 	facts_free(&facts);
-	return err_set(err, ERR_FAILED, NULL, "the record of a volume has no usable \"%s\"", key);
+	return err_set(err, ERR_REFUSED, NULL, "the record of a volume has no usable \"%s\"", key);
 }
 
 static bool differ(const char *a, const char *b)

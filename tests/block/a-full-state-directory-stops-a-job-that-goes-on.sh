@@ -24,7 +24,7 @@ moved() {
 
 # The file system has so many pages; the job comes as far as they allow.
 stopped=
-for pages in $(seq 1 12); do
+for pages in $(seq 1 5); do
 	rm -f a/v b/v
 	cp original a/v
 	mount -t tmpfs -o "size=$((pages * 4096))" none "$scratch/m"

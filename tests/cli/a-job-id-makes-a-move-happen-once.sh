@@ -46,7 +46,7 @@ refuses 3 'then it is not begun again either' 'was aborted.*another id' \
 image x
 sum=$(sum_of x)
 third=3f0e2d3c-4b5a-4697-8877-665544332211
-for n in 1 2 3 4; do
+for _ in 1 2 3 4; do
 	("$VOLMIG" migrate -q --job-id $third ./x ./b/ 2>>"$scratch/racing"; echo $? >>"$scratch/statuses") &
 done
 wait

@@ -45,7 +45,7 @@ ended_well() {
 	copy | delta) is_whole a/v ;;
 	*) [ ! -e a/v ] || echo 'the source is still there' ;;
 	esac
-	[ $kind != into ] || cmp -n 700000 -i "$size:0" b/v /dev/zero
+	[ "$kind" != into ] || cmp -n 700000 -i "$size:0" b/v /dev/zero
 	nothing_left a b
 }
 
@@ -55,7 +55,7 @@ fault() {
 	local at=${1#*:}
 	fresh
 	move "$1"
-	[ $status = 4 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 4 ] || { echo "status $status"; cat "$scratch/stderr"; }
 	one_line_of_error
 	grep -qE "^volmig: (migrate|copy): $work/$2: cannot $3 at byte [0-9]+: " "$scratch/stderr" ||
 		cat "$scratch/stderr"
@@ -65,22 +65,24 @@ fault() {
 	grep -q "source untouched; go on with: volmig resume $id\$" "$scratch/stderr" ||
 		cat "$scratch/stderr"
 	is_whole a/v
-	[ $kind = new ] && [ -e b/v ] && echo 'there is a destination'
+	[ "$kind" = new ] && [ -e b/v ] && echo 'there is a destination'
 	"$VOLMIG" status $id >"$scratch/output"
 	grep -q '^stopped .*cannot' "$scratch/output" || echo 'status does not tell why'
 
-	# The fault is still there, or again.
-	run faulty "$1" resume $id
-	[ $status = 4 ] || echo "the second time, status $status"
+	# The fault is still there, or again.  (With --delta all of it was written after all.)
+	if [ "$kind" != delta ] || [ "$2" = a/v ]; then
+		run faulty "$1" resume $id
+		[ "$status" = 4 ] || echo "the second time, status $status"
+	fi
 	is_whole a/v
 	run "$VOLMIG" resume $id
-	[ $status = 0 ] || { echo "resumed, status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 0 ] || { echo "resumed, status $status"; cat "$scratch/stderr"; }
 	ended_well
 
 	fresh
 	move "$1"
 	run "$VOLMIG" abort $id
-	[ $status = 0 ] || { echo "aborted, status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 0 ] || { echo "aborted, status $status"; cat "$scratch/stderr"; }
 	is_whole a/v
 	case $kind in
 	new | copy) [ ! -e b/v ] || echo 'aborted, and there is a destination' ;;
@@ -92,7 +94,7 @@ fault() {
 flipped() {
 	fresh
 	move "flip-write:$1"
-	[ $status = 1 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 1 ] || { echo "status $status"; cat "$scratch/stderr"; }
 	one_line_of_error
 	is_whole a/v
 	case $kind in
@@ -107,7 +109,7 @@ flipped() {
 	# The volumes are free for another try.
 	id=21111111-2222-4333-8444-555555555555
 	move x
-	[ $status = 0 ] || { echo "another try, status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 0 ] || { echo "another try, status $status"; cat "$scratch/stderr"; }
 	ended_well
 }
 
@@ -115,7 +117,7 @@ flipped() {
 not_verified() {
 	fresh
 	move flip-write:1000000 --verify=none
-	[ $status = 0 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 0 ] || { echo "status $status"; cat "$scratch/stderr"; }
 	is_whole a/v
 	is_whole b/v >/dev/null && echo 'nothing was damaged, so nothing is tested'
 }
@@ -130,7 +132,7 @@ for VOLMIG_IO in uring sync; do
 		for offset in 0 1000000 4500000 5300000; do
 			settles "$VOLMIG_IO, $kind: read error at $offset" fault read-eio:$offset a/v read
 			# With --delta only one leaf is written.
-			[ $kind,$offset = delta,4500000 ] || [ $kind != delta ] || continue
+			[ $kind,$offset = delta,4500000 ] || [ "$kind" != delta ] || continue
 			settles "$VOLMIG_IO, $kind: write error at $offset" fault write-eio:$offset "$written" write
 			settles "$VOLMIG_IO, $kind: no space at $offset" fault write-enospc:$offset "$written" write
 		done
@@ -157,7 +159,7 @@ too_large_to_make() {
 	kind=new
 	fresh
 	run limited 5000 "$VOLMIG" migrate --job-id $id ./a/v ./b/
-	[ $status = 1 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 1 ] || { echo "status $status"; cat "$scratch/stderr"; }
 	one_line_of_error
 	grep -q 'File too large' "$scratch/stderr" || cat "$scratch/stderr"
 	is_whole a/v
@@ -169,12 +171,12 @@ too_large_to_write() {
 	kind=into
 	fresh
 	run limited 4500 "$VOLMIG" migrate --into-existing --job-id $id ./a/v ./b/v
-	[ $status = 4 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 4 ] || { echo "status $status"; cat "$scratch/stderr"; }
 	one_line_of_error
 	grep -q 'File too large' "$scratch/stderr" || cat "$scratch/stderr"
 	is_whole a/v
 	run "$VOLMIG" resume $id
-	[ $status = 0 ] || { echo "resumed, status $status"; cat "$scratch/stderr"; }
+	[ "$status" = 0 ] || { echo "resumed, status $status"; cat "$scratch/stderr"; }
 	ended_well
 }
 
@@ -185,7 +187,7 @@ no_journal() {
 	for blocks in 0 1 2 3 4; do
 		fresh
 		run limited $blocks "$VOLMIG" migrate --job-id $id ./a/v ./b/
-		[ $status != 0 ] && [ $status -le 5 ] || { echo "$blocks: status $status"; cat "$scratch/stderr"; }
+		[ "$status" != 0 ] && [ "$status" -le 5 ] || { echo "$blocks: status $status"; cat "$scratch/stderr"; }
 		is_whole a/v
 		[ ! -e b/v ] || echo 'there is a destination'
 		if "$VOLMIG" status $id >/dev/null 2>&1; then
@@ -193,7 +195,7 @@ no_journal() {
 		fi
 		nothing_left a b
 		run "$VOLMIG" migrate -q ./a/v ./b/
-		[ $status = 0 ] || { echo "$blocks: then, status $status"; cat "$scratch/stderr"; }
+		[ "$status" = 0 ] || { echo "$blocks: then, status $status"; cat "$scratch/stderr"; }
 		ended_well
 	done
 }

@@ -84,7 +84,7 @@ full() {
 broken() {
 	fresh
 	mkfifo pipe
-	sleep 0 <pipe &
+	: <pipe &
 	"$VOLMIG" migrate --job-id $id ./a/v ./b/ 2>"$scratch/stderr" >pipe
 	status=$?
 	wait

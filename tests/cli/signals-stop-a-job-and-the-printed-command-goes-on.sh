@@ -46,8 +46,8 @@ undone() {
 # stopped STATUS: the child ends with it, and one line.
 stopped() {
 	status=0
-	wait $child || status=$?
-	[ $status = "$1" ] || echo "status $status: $(cat "$scratch/stderr")"
+	wait "$child" || status=$?
+	[ "$status" = "$1" ] || echo "status $status: $(cat "$scratch/stderr")"
 	one_line_of_error
 }
 
@@ -61,15 +61,15 @@ one() {
 	stopped 4
 	command=$(sed -n 's/.*; go on with: //p' "$scratch/stderr")
 	[ "$command" = "volmig resume $id" ] || { echo "it says: $command"; return; }
-	"$VOLMIG" status $id >status
-	grep -q "^next  *volmig resume $id" status || echo 'status does not tell what is next'
-	! grep -q '^running' status || echo 'it still runs'
+	"$VOLMIG" status $id >"$scratch/output"
+	grep -q "^next  *volmig resume $id" "$scratch/output" || echo 'status does not tell what is next'
+	! grep -q '^running' "$scratch/output" || echo 'it still runs'
 	if [ "$3" = resume ]; then
 		bash -c "$command -q" || echo "resume: status $?"
 		moved
 	elif [ "$2" = wipe ]; then
 		run "$VOLMIG" abort $id
-		[ $status = 3 ] && grep -q "point of no return.*volmig resume $id" "$scratch/stderr" ||
+		[ "$status" = 3 ] && grep -q "point of no return.*volmig resume $id" "$scratch/stderr" ||
 			echo "abort past the point of no return: status $status"
 		"$VOLMIG" resume -q $id || echo "resume: status $?"
 		moved
@@ -96,15 +96,15 @@ patience() {
 		sleep 0.6
 		kill -INT $child 2>/dev/null
 		status=0
-		wait $child || status=$?
-		[ $status = 4 ] || break
+		wait "$child" || status=$?
+		[ "$status" = 4 ] || break
 		times=$((times + 1))
 		[ $times -lt 100 ] || break
 		[ -n "$(jobs_of)" ] || { echo 'no job'; return; }
 		start resume -q $id
 		wait_until catches $child
 	done
-	[ $status = 0 ] || echo "status $status: $(cat "$scratch/stderr")"
+	[ "$status" = 0 ] || echo "status $status: $(cat "$scratch/stderr")"
 	[ $times -gt 0 ] || echo 'it never was stopped'
 	moved
 }
@@ -131,7 +131,7 @@ ignored() {
 	child=$!
 	wait_until state_is copying || echo 'it does not copy'
 	kill -HUP $child
-	wait $child || echo "status $?: $(cat "$scratch/stderr")"
+	wait "$child" || echo "status $?: $(cat "$scratch/stderr")"
 	moved
 }
 settles 'SIGHUP that is ignored' ignored

@@ -78,7 +78,8 @@ static void check_sealed(const uint8_t *data, size_t size)
 	char *text = seal(data, size, &length, &last);
 	char *part;
 
-	if (size == 0)
+	/* A NUL in the last line makes it a torn one, and nowhere is it JSON. */
+	if (size == 0 || memchr(data, '\0', size))
 		goto out;
 	if (parse(text, length, &end, &records) < 0) {
 		/* It is no JSON, or the like; the checksums are right. */

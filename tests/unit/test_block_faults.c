@@ -309,6 +309,23 @@ static void test_media_faults(void **state)
 	}
 }
 
+static int run_short(void *data)
+{
+	make_source();
+	return finish(data, (struct mark){ 0 });
+}
+
+/* A transfer that was cut short goes on where it was, and nobody notices. */
+static void test_short_transfers(void **state)
+{
+	void *engine = (void *)scratch_engine(state);
+
+	assert_int_equal(scratch_child("VOLMIG_INJECT=short-read:7500000", run_short, engine), 0);
+	assert_int_equal(scratch_child("VOLMIG_INJECT=short-write:7500000", run_short, engine), 0);
+	assert_int_equal(scratch_child("VOLMIG_INJECT=short-read:12587232,short-write:12583000",
+				       run_short, engine), 0);
+}
+
 /* The first error is what the user hears of, not what else goes wrong after it. */
 static int run_two_faults(void *data)
 {
@@ -534,6 +551,7 @@ int main(void)
 		BOTH(test_many_interrupts),
 		BOTH(test_checkpoints),
 		BOTH(test_media_faults),
+		BOTH(test_short_transfers),
 		BOTH(test_first_error_wins),
 		BOTH(test_file_limit),
 		BOTH(test_damage_is_found),

@@ -94,7 +94,7 @@ static void bad_json(const char *key, json_t *value)
 
 	json_put(json, key, value);
 	assert_int_equal(facts_from_json(&back, json, &err), -1);
-	assert_int_equal(err.class, ERR_FAILED);
+	assert_int_equal(err.class, ERR_REFUSED);
 	assert_non_null(strstr(err.cause, key));
 	/* Set only on success. */
 	assert_int_equal(back.bytes, 77);
