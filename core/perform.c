@@ -146,6 +146,26 @@ static char *destination_changed(const struct job *job, const struct facts *now)
 }
 
 /*
+ * Is the directory of a new file there?  Not finding it, where a mount is
+ * missing say, must not be taken for a reason to give the job up.
+ */
+static int check_place(const struct job *job, struct err *err)
+{
+	const struct facts *was = &job->plan.move.destination;
+	struct facts now = { 0 };
+	bool same = volume_inspect_path(was->dir, 0, &now, err) == 0 && !now.kind &&
+		    !strcmp(now.dir, was->dir) && now.dir_ino == was->dir_ino &&
+		    (job->same_boot ? now.dir_dev == was->dir_dev :
+				      now.dir_birth_ns == was->dir_birth_ns);
+
+	facts_free(&now);
+	if (same)
+		return 0;
+	err_set(err, ERR_REFUSED, was->dir, "is not the directory it was when the job was planned");
+	return err_next(err, "put it (or its mount) back, then resume again");
+}
+
+/*
  * What was true when the job was planned must still be: the same source,
  * unchanged and not in use.  After the commit the steps look for themselves,
  * since the source may be gone or wiped in part.
@@ -183,9 +203,17 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		err_next(err, "end that use, then resume again");
 		goto out;
 	}
-	if (!job->plan.move.create) {
+	if (job->plan.move.create) {
+		if (check_place(job, err) < 0)
+			goto out;
+	} else {
 		if (volume_inspect_path(job->plan.move.destination.path, INSPECT_USES, &target, err) < 0)
 			goto out;
+		if (!target.kind) {
+			err_set(err, ERR_REFUSED, target.path, "the destination is not there");
+			err_next(err, "bring it back, then resume again");
+			goto out;
+		}
 		why = job->written ? NULL : destination_changed(job, &target);
 		if (why) {
 			err_set(err, ERR_REFUSED, target.path,

@@ -44,6 +44,11 @@ int plan_check_volume(const struct facts *source, bool raw, struct err *err)
 		err_set(err, ERR_REFUSED, source->spec, "no such volume");
 		return err_next(err, "nothing was touched; check the name");
 	}
+	if (source->fs_type && (!strcmp(source->fs_type, "proc") || !strcmp(source->fs_type, "sysfs"))) {
+		err_set(err, ERR_REFUSED, source->spec, "what is on %s is made up as it is read, and no volume",
+			source->fs_type);
+		return err_next(err, "name a file or a block device");
+	}
 	if (source->format && !raw) {
 		err_set(err, ERR_REFUSED, source->spec,
 			"looks like a %s image, whose bytes are not the volume's", source->format);

@@ -517,6 +517,38 @@ out:
 	return result;
 }
 
+/*
+ * Has somebody taken up the destination by its name?  The journal tells him that
+ * it is not his yet, but it may hold by now what the source does not.
+ */
+static int check_not_taken_up(const struct step_context *ctx, struct err *err)
+{
+	char *path = move_final_path(ctx->move);
+	struct facts now = { 0 };
+	int ret = -1;
+
+	if (volume_inspect_path(path, INSPECT_USES, &now, err) < 0)
+		goto out;
+	if (now.uses.count) {
+		char *uses = text_list_join(&now.uses);
+
+		err_set(err, ERR_REFUSED, path, "in use: %s", uses);
+		err_next(err, "end that use first");
+		free(uses);
+	} else if (ctx->record->verified && written_since_verified(ctx, &now)) {
+		err_set(err, ERR_REFUSED, path,
+			"was written to since it was verified, and may hold what the source does not");
+		err_next(err, "move it away if it is wanted, else remove it, then volmig abort %s",
+			 ctx->job_id);
+	} else {
+		ret = 0;
+	}
+out:
+	facts_free(&now);
+	free(path);
+	return ret;
+}
+
 static int publish_undo(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -526,7 +558,8 @@ static int publish_undo(struct step_context *ctx, struct err *err)
 		return ctx->forget ? 0 : forget_target(ctx, err);
 	final = is_target(ctx, dir, move->name, err);
 	temp = final < 0 ? -1 : is_target(ctx, dir, move->temp_name, err);
-	if (temp < 0 || (final && check_source_stands(ctx, move_final_path, err) < 0))
+	if (temp < 0 || (final && (check_source_stands(ctx, move_final_path, err) < 0 ||
+				   check_not_taken_up(ctx, err) < 0)))
 		temp = ret = -1;
 	else if (final && temp)
 		ret = unlinkat(dir, move->name, 0);

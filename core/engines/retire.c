@@ -83,8 +83,7 @@ static bool keeps_time(int64_t time, int64_t wanted)
 	return false;
 }
 
-/* Was the destination written to since verify began to read it? */
-static bool written_since(const struct step_context *ctx, const struct facts *now)
+bool written_since_verified(const struct step_context *ctx, const struct facts *now)
 {
 	const struct facts *then = &ctx->record->target;
 
@@ -120,7 +119,7 @@ static int check_target(struct step_context *ctx, bool unused, struct err *err)
 	why = facts_not_same(target, &now, ctx->same_boot);
 	if (!why && now.bytes < ctx->move->source.bytes)
 		why = text_copy("it is smaller than the source");
-	if (!why && unused && ctx->record->verified && written_since(ctx, &now))
+	if (!why && unused && ctx->record->verified && written_since_verified(ctx, &now))
 		why = text_copy("it was written to since it was verified");
 	if (why) {
 		err_set(err, ERR_STOPPED, path, "the destination is not the volume that was written: %s", why);

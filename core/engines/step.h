@@ -113,6 +113,9 @@ char *move_final_path(const struct move *move);		/* its name in the end */
 char *move_written_path(const struct move *move);	/* the one of these that is written to */
 char *move_both_paths(const struct move *move);		/* "SOURCE -> WRITTEN" */
 
+/* Was the destination, which is now so, written to since verify began to read it? */
+bool written_since_verified(const struct step_context *ctx, const struct facts *now);
+
 extern const struct step_ops create_file_step;		/* the destination, under its temporary name */
 extern const struct step_ops reflink_step;		/* share the source's extents */
 extern const struct step_ops copy_step;

@@ -38,6 +38,8 @@ for command in migrate 'copy --create'; do
 	refuses 3 "$command: a socket as source" 'is a socket' "$VOLMIG" "$@" ./socket ./b/
 	refuses 3 "$command: /dev/null as source" 'is a character device' "$VOLMIG" "$@" /dev/null ./b/
 	refuses 3 "$command: /dev/zero as source" 'is a character device' "$VOLMIG" "$@" /dev/zero ./b/
+	refuses 3 "$command: a file of the kernel's" 'what is on proc is made up' \
+		"$VOLMIG" "$@" /proc/version ./b/
 	refuses 3 "$command: a file with a slash behind it" 'a/: .*([Nn]ot a directory|no such)' \
 		"$VOLMIG" "$@" ./a/ ./b/
 	refuses 3 "$command: a file as a directory" '[Nn]ot a directory' "$VOLMIG" "$@" ./a ./same-size/x

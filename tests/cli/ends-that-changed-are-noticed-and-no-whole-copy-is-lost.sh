@@ -52,7 +52,8 @@ interrupt() {
 	local record=${kind}_$1
 	fresh
 	if [ "$1" = copying ]; then
-		move read-eio:2200000
+		# One request after the other: then two leaves are through when the third fails.
+		VOLMIG_IO=sync move read-eio:2200000
 	else
 		move "kill-after-record:${!record}"
 	fi
@@ -144,9 +145,9 @@ new  copying   destination-deleted   4 0
 new  copying   destination-replaced  3 0
 new  copying   destination-truncated 3 0
 new  copying   destination-grown     3 0
-new  copying   destination-written   3 0
+new  copying   destination-written   1 0
 new  copying   name-taken            4 0
-new  copying   directory-replaced    4 3
+new  copying   directory-replaced    3 3
 new  verified  source-truncated      3 3
 new  verified  source-grown          3 0
 new  verified  source-written        3 0
@@ -166,10 +167,10 @@ new  published source-replaced       3 3
 new  published source-deleted        3 3
 new  published destination-deleted   4 0
 new  published destination-replaced  4 0
-new  published destination-truncated 4 0
-new  published destination-grown     4 0
-new  published destination-written   4 0
-new  published directory-replaced    4 3
+new  published destination-truncated 4 3
+new  published destination-grown     4 3
+new  published destination-written   4 3
+new  published directory-replaced    3 3
 new  committed source-truncated      4 3
 new  committed source-written        4 3
 new  committed source-replaced       4 3
@@ -183,17 +184,17 @@ into copying   source-truncated      3 0
 into copying   source-written        3 0
 into copying   source-replaced       3 0
 into copying   source-deleted        3 0
-into copying   destination-deleted   4 0
+into copying   destination-deleted   3 0
 into copying   destination-replaced  3 0
 into copying   destination-truncated 3 0
 into copying   destination-grown     3 0
-into copying   destination-written   3 0
+into copying   destination-written   1 0
 into copying   directory-replaced    3 0
 into verified  source-truncated      3 0
 into verified  source-written        3 0
 into verified  source-replaced       3 0
 into verified  source-deleted        3 0
-into verified  destination-deleted   4 0
+into verified  destination-deleted   3 0
 into verified  destination-replaced  4 0
 into verified  destination-truncated 4 0
 into verified  destination-grown     4 0
@@ -279,6 +280,52 @@ last_copy() {
 for stage in copying verified published; do
 	settles "the source is deleted, $stage: abort keeps the copy, and says where" last_copy $stage
 done
+
+# Killed before the first durable byte, and its directory is not there (a mount after a reboot):
+# that is no reason to give the job up.
+not_mounted() {
+	fresh
+	move "$1"
+	change directory-replaced
+	run "$VOLMIG" resume -q $id
+	[ $status = 3 ] || [ $status = 4 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	undo_change directory-replaced
+	run "$VOLMIG" resume -q $id
+	[ $status = 0 ] || { echo "then, status $status"; cat "$scratch/stderr"; }
+	is_whole b/v || echo 'the destination is not whole'
+	nothing_left a b
+}
+for record in 3 4 5; do
+	kind=new
+	settles "killed after record $record, the directory is away for a while" \
+		not_mounted kill-after-record:$record
+done
+
+# Somebody takes the destination up by its name before the job is committed.
+taken_up() {
+	interrupt published
+	[ -e b/v ] || { echo 'it has no name yet'; return; }
+	exec 7>>b/v
+	run "$VOLMIG" resume -q $id
+	[ $status = 4 ] && grep -q 'come into use: open for writing' "$scratch/stderr" ||
+		{ echo "resume: status $status"; cat "$scratch/stderr"; }
+	run "$VOLMIG" abort -q $id
+	[ $status = 3 ] && grep -q 'in use: open for writing' "$scratch/stderr" ||
+		{ echo "abort: status $status"; cat "$scratch/stderr"; }
+	printf 'new data' >&7
+	exec 7>&-
+	run "$VOLMIG" abort -q $id
+	[ $status = 3 ] && grep -q 'was written to since' "$scratch/stderr" ||
+		{ echo "abort after that: status $status"; cat "$scratch/stderr"; }
+	is_whole a/v || echo 'the source is not whole'
+	[ "$(tail -c 8 b/v)" = 'new data' ] || { echo 'what was written is lost'; return; }
+	mv b/v b/other
+	"$VOLMIG" abort -q $id || echo "abort in the end: status $?"
+	[ -e b/other ] && is_whole a/v || echo 'what was written is lost in the end'
+	nothing_left a b
+}
+kind=new
+settles 'a destination that somebody has begun to use is not taken away from him' taken_up
 
 # A destination that was empty when it was planned, and is not any more when that goes on.
 kind=into

@@ -451,6 +451,8 @@ static const struct {
 	{ "migrate", "nothing", "dir", ERR_REFUSED, "no such volume", "check the name" },
 	{ "copy create", "nothing", "dir", ERR_REFUSED, "no such volume", "check the name" },
 	{ "migrate", "dir", "dir", ERR_REFUSED, "is a directory", "a file or a block device" },
+	{ "copy create", "file fs=proc", "dir", ERR_REFUSED, "what is on proc is made up", "a file or a block device" },
+	{ "migrate", "file fs=sysfs", "dir", ERR_REFUSED, "what is on sysfs is made up", "a file or a block device" },
 	{ "migrate", "file format=qcow2", "dir", ERR_REFUSED, "looks like a qcow2 image", "--format=raw" },
 	{ "copy create", "block format=vmdk", "dir", ERR_REFUSED, "looks like a vmdk image", "--format=raw" },
 	{ "migrate", "file use=mounted_on_/mnt", "dir", ERR_REFUSED, "in use: mounted on /mnt", "end that use" },
