@@ -2,8 +2,10 @@
 /* The steps that carry the bytes and prove them: copy, zero-tail, verify. */
 #include "engines/step.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engines/leaves.h"
 #include "support/err.h"
@@ -92,6 +94,21 @@ static int check_resume(struct step_context *ctx, struct volume *source, struct 
 	return err_next(err, "volmig abort %s", ctx->job_id);
 }
 
+/*
+ * A copy that begins at its start again: what an earlier run has written to the
+ * new file, perhaps of a source that held something else then, must not show
+ * through where zeroes are left out.
+ */
+static int empty(struct volume *target, struct err *err)
+{
+	if (ftruncate(target->fd, 0) < 0 || ftruncate(target->fd, (off_t)target->bytes) < 0) {
+		err_sys(err, errno, target->path, "cannot empty the new file");
+		err->class = ERR_STOPPED;
+		return -1;
+	}
+	return 0;
+}
+
 static enum step_result copy_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -106,6 +123,10 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 	if (open_source(ctx, &source, err) < 0 || open_target(ctx, OPEN_WRITE, &target, err) < 0 ||
 	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
 		ret = result_of_open(ctx, err);
+		goto out;
+	}
+	if (move->create && !record->mark.offset && empty(&target, err) < 0) {
+		ret = STEP_STOPPED;
 		goto out;
 	}
 	if (record->mark.offset && leaves && check_resume(ctx, &source, &target, leaves, err) < 0) {

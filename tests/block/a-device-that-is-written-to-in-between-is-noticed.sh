@@ -83,4 +83,14 @@ is 'after a reboot it is verified again, and found wrong' $status 1
 has '... with the place' 'differs'
 ok '... so the source stays' test -e "$scratch/file"
 
+# What was copied before the reboot must not show through where the source has zeroes now.
+fresh
+VOLMIG_INJECT=kill-after-record:7 "$bin" copy -q --create --verify=none --job-id $id \
+	"$source" "$scratch/image" 2>/dev/null
+ok 'a device into a new file, killed once it is copied' \
+	grep -q '"name":"copy","record"' "$VOLMIG_STATE_DIR/jobs/$id/journal.jsonl"
+dd if=/dev/zero of="$source" bs=1M seek=4 count=8 conv=notrunc,fsync status=none
+ok 'after a reboot the copy begins anew' rebooted "$VOLMIG" resume $id
+ok '... and nothing of the old one shows through' cmp "$source" "$scratch/image"
+
 done_testing
