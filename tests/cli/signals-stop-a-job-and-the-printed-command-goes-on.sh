@@ -93,7 +93,8 @@ patience() {
 	start migrate -q --job-id $id ./a/v ./b/
 	wait_until catches $child || echo 'it does not run'
 	while :; do
-		sleep 0.6
+		# On a machine that is very busy less than a leaf may come through in that time.
+		[ $times -lt 30 ] && sleep 0.6 || sleep 4
 		kill -INT $child 2>/dev/null
 		status=0
 		wait "$child" || status=$?
