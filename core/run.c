@@ -110,6 +110,7 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 		.job = job,
 	};
 	struct step_context ctx = context_of(job, &mon.base);
+	size_t first = job->steps_done;
 
 	*ret_rolled_back = false;
 	while (job->steps_done < job->plan.step_count) {
@@ -137,7 +138,8 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 		case STEP_UNDONE:
 			return roll_back(job, &mon.base, ret_rolled_back, err);
 		case STEP_STOPPED:
-			if (err->class != ERR_REFUSED)
+			/* A refusal is one only as long as nothing has been done. */
+			if (err->class != ERR_REFUSED || job->steps_done > first)
 				err->class = ERR_STOPPED;
 			return stop(job, err);
 		case STEP_UNSURE:

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What happens to either end while the job runs is noticed before the source would go.
+# shellcheck source=tests/lib.sh
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+# shellcheck source=tests/moves.sh
+. "$TOP/tests/moves.sh"
+requires_faults
+
+id=11111111-2222-4333-8444-555555555555
+
+fresh() {
+	rm -rf a b away "$VOLMIG_STATE_DIR"
+	mkdir a b away
+	image a/v
+	sum=$(sum_of a/v)
+}
+
+phase_is() {
+	grep -q "\"phase\":\"$1\"" progress
+}
+
+# during PHASE COMMAND: run a move, and the command when it is in that phase.
+during() {
+	: >progress
+	env VOLMIG_INJECT=slow:100000 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id --progress=json \
+		--progress-fd=7 ./a/v ./b/ 7>progress 2>"$scratch/stderr" &
+	child=$!
+	wait_until phase_is "$1" || echo "no phase $1"
+	eval "$2"
+	status=0
+	wait $child || status=$?
+}
+
+# one STATUS PATTERN PHASE COMMAND: it ends so, and nothing has become of the source.
+one() {
+	fresh
+	during "$3" "$4"
+	[ $status = "$1" ] || echo "status $status"
+	one_line_of_error
+	grep -qE "$2" "$scratch/stderr" || cat "$scratch/stderr"
+}
+
+# ... and aborted, the source is what its owner has made of it.
+stays() {
+	local now
+	one "$@"
+	now=$(sum_of a/v)
+	"$VOLMIG" abort -q $id || echo "abort: status $?"
+	[ "$(sum_of a/v)" = "$now" ] || echo 'the source has changed'
+	[ ! -e b/v ] || echo 'there are two owners'
+	nothing_left a b
+}
+
+for phase in copy verify; do
+	settles "written to in phase $phase" stays 4 'a/v: the source changed while it was copied: it was written to' \
+		$phase 'printf x | dd of=a/v bs=1 seek=9 conv=notrunc status=none'
+	settles "written to in phase $phase, at its end" stays 4 'the source changed while it was copied' \
+		$phase 'printf x >>a/v'
+	settles "opened for writing in phase $phase" stays 4 'the source has come into use: open for writing' \
+		$phase 'exec 8>>a/v'
+	exec 8>&-
+done
+
+# It is cut in phase copy: what is missing cannot be read, what was read is all there is of it.
+cut() {
+	one 4 'a/v: ' "$1" 'truncate -s 2000000 a/v'
+	run "$VOLMIG" resume -q $id
+	[ $status = 3 ] || echo "resume: status $status"
+	run "$VOLMIG" abort -q $id
+	[ $status = 3 ] || echo "abort: status $status"
+	grep -q 'so the copy is kept' "$scratch/stderr" || cat "$scratch/stderr"
+	[ -n "$(find b -type f)" ] || echo 'the copy is gone'
+}
+settles 'cut in phase copy' cut copy
+settles 'cut in phase verify' cut verify
+
+# It goes away, or something else takes its place: the copy may be all that is left.
+away() {
+	one 4 "$1" verify "$2"
+	[ "$(sum_of b/v)" = "$sum" ] || echo 'the copy is not whole'
+	run "$VOLMIG" abort -q $id
+	[ $status = 3 ] || echo "abort: status $status"
+	[ "$(sum_of b/v)" = "$sum" ] || echo 'then the copy is not whole'
+}
+settles 'deleted in phase verify' away 'the source has gone since it was copied' 'rm a/v'
+settles 'moved away in phase verify' away 'the source has gone since it was copied' 'mv a/v away/'
+settles 'replaced in phase verify' away 'the source is not the volume that was copied' \
+	'mv a/v away/ && image a/v'
+
+# The destination is interfered with.
+settles 'the new file is written to in phase verify' stays 1 'read back differs' verify \
+	'printf x | dd of="$(echo b/.volmig-*)" bs=1 seek=5200000 conv=notrunc status=none'
+settles 'the new file is removed in phase copy' stays 4 'b/' copy 'rm b/.volmig-*'
+settles 'the new file is removed in phase verify' stays 1 'the destination that was written is gone' \
+	verify 'rm b/.volmig-*'
+for phase in copy verify; do
+	settles "its name is taken in phase $phase" one 4 'something of that name has appeared' $phase \
+		'cp a/v b/v'
+done
+settles 'its directory is renamed in phase verify' one 4 'b: is not the directory it was' verify \
+	'mv b away/ && mkdir b'
+done_testing
