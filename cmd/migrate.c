@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "options.h"
+#include "migrate.h"
 #include "report.h"
 
 static const char *const methods[] = { "auto", "pvmove", "lvconvert", "copy", "reflink", "live" };
 
-static int check(struct frame *frame, struct request *request, const char *method,
-		 const char *wipe, const char *format)
+static int check(struct frame *frame, const struct migrate_options *move, struct request *request)
 {
+	const char *method = move->method, *wipe = move->wipe, *format = move->format;
 	bool known = !method;
 
 	for (size_t i = 0; method && i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -32,30 +32,64 @@ static int check(struct frame *frame, struct request *request, const char *metho
 	return 0;
 }
 
+void migrate_table(struct migrate_options *move, struct poptOption running[static RUN_TABLE_SIZE],
+		   struct poptOption table[static MIGRATE_TABLE_SIZE])
+{
+	const struct poptOption options[MIGRATE_TABLE_SIZE] = {
+		{ "method", '\0', POPT_ARG_STRING, &move->method, 0,
+		  "auto, reflink or copy; pvmove, lvconvert and live are refused so far "
+		  "(default: auto)", "METHOD" },
+		{ "force-host-copy", '\0', POPT_ARG_NONE, &move->force_host_copy, 0,
+		  "copy the bytes on this host even where there is a better way", NULL },
+		{ "into-existing", '\0', POPT_ARG_NONE, &move->into_existing, 0,
+		  "PLACE is an existing volume: overwrite it", NULL },
+		{ "keep-source", '\0', POPT_ARG_NONE, &move->keep_source, 0,
+		  "do not remove the source in the end", NULL },
+		{ "wipe", '\0', POPT_ARG_STRING, &move->wipe, 0,
+		  "none, zero or discard: empty the source once the copy is proven "
+		  "(default: none)", "HOW" },
+		{ "format", '\0', POPT_ARG_STRING, &move->format, 0,
+		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
+		RUN_GROUP(running),
+		POPT_TABLEEND
+	};
+
+	memcpy(table, options, sizeof(options));
+	run_table(&move->run, running);
+}
+
+int migrate_request(struct frame *frame, const struct migrate_options *move,
+		    struct request *request)
+{
+	request->command = COMMAND_MIGRATE;
+	request->source = frame->arguments[0];
+	request->destination = frame->arguments[1];
+	request->force_host_copy = move->force_host_copy;
+	request->keep_source = move->keep_source;
+	request->into_existing = move->into_existing;
+	if (frame_run_options(frame, &move->run, request) < 0)
+		return -1;
+	return check(frame, move, request);
+}
+
+void migrate_options_free(struct migrate_options *move)
+{
+	run_options_free(&move->run);
+	free(move->method);
+	free(move->wipe);
+	free(move->format);
+	*move = (struct migrate_options){ 0 };
+}
+
 int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv)
 {
 	struct frame frame = { .err = ERR_INIT };
-	struct run_options run = { 0 };
+	struct migrate_options move = { 0 };
 	struct request request = REQUEST_DEFAULTS;
-	int force_host_copy = 0, keep_source = 0, into_existing = 0;
-	char *method = NULL, *wipe = NULL, *format = NULL;
 	struct poptOption output[OUTPUT_TABLE_SIZE], running[RUN_TABLE_SIZE];
+	struct poptOption moving[MIGRATE_TABLE_SIZE];
 	const struct poptOption table[] = {
-		{ "method", '\0', POPT_ARG_STRING, &method, 0,
-		  "auto, reflink or copy; pvmove, lvconvert and live are refused so far "
-		  "(default: auto)", "METHOD" },
-		{ "force-host-copy", '\0', POPT_ARG_NONE, &force_host_copy, 0,
-		  "copy the bytes on this host even where there is a better way", NULL },
-		{ "into-existing", '\0', POPT_ARG_NONE, &into_existing, 0,
-		  "PLACE is an existing volume: overwrite it", NULL },
-		{ "keep-source", '\0', POPT_ARG_NONE, &keep_source, 0,
-		  "do not remove the source in the end", NULL },
-		{ "wipe", '\0', POPT_ARG_STRING, &wipe, 0,
-		  "none, zero or discard: empty the source once the copy is proven "
-		  "(default: none)", "HOW" },
-		{ "format", '\0', POPT_ARG_STRING, &format, 0,
-		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
-		RUN_GROUP(running),
+		{ NULL, '\0', POPT_ARG_INCLUDE_TABLE, moving, 0, "What to do:", NULL },
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
 		POPT_TABLEEND
@@ -64,28 +98,18 @@ int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, 
 	int ret;
 
 	output_table(&frame.out, output);
-	run_table(&run, running);
+	migrate_table(&move, running, moving);
 	ret = frame_begin(&frame, cmd, globals, argc, argv, table, 2, 2);
 	if (ret)
 		goto out;
-	request.command = COMMAND_MIGRATE;
-	request.source = frame.arguments[0];
-	request.destination = frame.arguments[1];
-	request.force_host_copy = force_host_copy;
-	request.keep_source = keep_source;
-	request.into_existing = into_existing;
 	ret = -1;
-	if (frame_run_options(&frame, &run, &request) < 0 ||
-	    check(&frame, &request, method, wipe, format) < 0 || frame_start(&frame) < 0)
+	if (migrate_request(&frame, &move, &request) < 0 || frame_start(&frame) < 0)
 		goto out;
 	ret = perform_move(&request, &frame.perform, &report, &frame.err);
 	if (ret == 0 && !frame.out.json && !frame.out.quiet)
 		report_print(report, stdout);
 out:
-	run_options_free(&run);
 	ret = frame_end(&frame, ret, report);
-	free(method);
-	free(wipe);
-	free(format);
+	migrate_options_free(&move);
 	return ret;
 }
