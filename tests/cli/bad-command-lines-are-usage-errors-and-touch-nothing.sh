@@ -72,7 +72,7 @@ for command in migrate copy; do
 			"$VOLMIG" $command ./a ./b/ "--progress=$word"
 	done
 	refuses 2 "$command --progress-fd that is not open" 'progress-fd' \
-		"$VOLMIG" $command ./a ./b/ --progress-fd 9
+		"$VOLMIG" $command ./a ./b/ --progress-fd 9 9>&-
 	refuses 2 "$command --progress-fd that is no number" 'two: invalid numeric value' \
 		"$VOLMIG" $command ./a ./b/ --progress-fd two
 	refuses 2 "$command --progress-fd that is negative" 'progress-fd' \
