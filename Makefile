@@ -161,7 +161,7 @@ VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
 
 CHECKS_QUICK = unit cli
-CHECKS = unit unit-san unit-valgrind cli cli-san block fuzz
+CHECKS = unit unit-san unit-valgrind cli cli-san block lvm fuzz
 
 # $1 is what to put in front of each test, $2 the tests, $3 how many at a time.
 # What hangs has failed.
@@ -178,6 +178,7 @@ unit_env = mkdir -p $(B)/scratch && TMPDIR=$(CURDIR)/$(B)/scratch
 
 cli_scripts := $(sort $(wildcard tests/cli/*.sh))
 block_scripts := $(sort $(wildcard tests/block/*.sh))
+lvm_scripts := $(sort $(wildcard tests/lvm/*.sh))
 
 check:
 	@echo '== packages that building and testing need'
@@ -202,7 +203,7 @@ check-all:
 
 programs-unit programs-unit-valgrind: $(call only,$(units:%=$(B)/inject/%))
 programs-unit-san: $(call only,$(units:%=$(B)/san-inject/%))
-programs-cli programs-block: $(B)/plain/volmig $(B)/inject/volmig
+programs-cli programs-block programs-lvm: $(B)/plain/volmig $(B)/inject/volmig
 programs-cli-san: $(B)/san/volmig $(B)/san-inject/volmig
 programs-fuzz: $(call only,$(fuzzers:%=$(B)/san-inject/%))
 
@@ -229,6 +230,10 @@ check-cli-san: programs-cli-san
 check-block: programs-block
 	@echo; echo '== block devices, in User-Mode Linux'
 	$(Q)$(call script_env,plain,inject) $(call prove,env,$(call only,$(block_scripts)))
+
+check-lvm: programs-lvm
+	@echo; echo '== logical volumes, in User-Mode Linux'
+	$(Q)$(call script_env,plain,inject) $(call prove,env,$(call only,$(lvm_scripts)))
 
 check-fuzz: programs-fuzz
 	@echo; echo '== fuzz targets over their corpus, with sanitizers'

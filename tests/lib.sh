@@ -20,6 +20,9 @@ export TOP LC_ALL PATH
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/volmig-test.XXXXXX") || exit 99
 tap_count=0
 tap_failed=0
+# After a power cut the count goes on.
+# shellcheck source=/dev/null
+[ "${LAB_BOOT:-1}" = 1 ] || . ./tap
 tap_done=
 at_exit_commands=
 export VOLMIG_STATE_DIR="$scratch/state"
@@ -164,6 +167,30 @@ wait_until() {
 		[ $tries -lt 200 ] || return 1
 		sleep 0.05
 	done
+}
+
+# In a guest that in_lab was given -r TIMES for, the power can be cut: all that was
+# not synced is lost, the guest is booted again on the same disks, and the script
+# begins anew, with $LAB_BOOT one more.  $kept is a directory that is not lost, of
+# which every file has to be synced; everything else that is no disk is.
+kept=$PWD
+
+# The power will go: what was shown so far was shown.
+expect_power_cut() {
+	printf 'tap_count=%s\ntap_failed=%s\n' $tap_count $tap_failed >"$kept/tap"
+	: >"$kept/power-cut"
+	sync "$kept/tap" "$kept/power-cut" "$LAB_OUT"
+}
+
+# It did not.
+no_power_cut() {
+	rm "$kept/power-cut"
+}
+
+power_cut() {
+	expect_power_cut
+	echo c >/proc/sysrq-trigger
+	sleep 60
 }
 
 # in_lab [OPTIONS]: run the rest of the script as root in a guest of its own, with

@@ -4,6 +4,7 @@
 
 #ifdef VOLMIG_INJECT
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,11 @@ bool inject_number(const char *what, uint64_t *ret_number)
 
 _Noreturn void inject_die(void)
 {
+	const char *trigger = getenv("VOLMIG_INJECT_DIE");
+	int fd = trigger ? open(trigger, O_WRONLY | O_CLOEXEC) : -1;
+
+	if (fd >= 0 && write(fd, "c", 1) == 1)
+		pause();
 	kill(getpid(), SIGKILL);
 	for (;;)
 		pause();

@@ -19,6 +19,9 @@
  *   kill-detach:1          the same, once its loop device is released
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *
+ * With /proc/sysrq-trigger in the environment variable VOLMIG_INJECT_DIE it is
+ * the whole machine that dies at that instant: for guests that are made for it.
+ *
  * A record is counted from 1 over all that this process writes.  Each I/O
  * fault fires once.  In release builds every call is a constant.
  */
