@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The policy of the generic copy: may these two ends be copied, by which steps, and what becomes of the source. */
+#include "plan_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/err.h"
+
+static int check_source(const struct request *request, const struct facts *source,
+			struct err *err)
+{
+	if (plan_check_volume(source, request->raw, err) < 0)
+		return -1;
+	if (request->state_dir && strcmp(source->path, request->state_dir) &&
+	    plan_is_below(source->path, request->state_dir))
+		return err_set(err, ERR_REFUSED, source->spec, "is in volmig's own state directory");
+	if (source->uses.count) {
+		char *uses = text_list_join(&source->uses);
+
+		err_set(err, ERR_REFUSED, source->spec, "in use: %s", uses);
+		free(uses);
+		return err_next(err, "end that use first, a copy of a changing volume is worth nothing");
+	}
+	return 0;
+}
+
+/* A new file: where, and may it be made there? */
+static int check_new(const struct facts *source, const struct facts *destination,
+		     const char *name, struct plan *plan, struct err *err)
+{
+	const char *dir = destination->dir;
+	char need[TEXT_SIZE_MAX], have[TEXT_SIZE_MAX];
+
+	if (plan_is_below(dir, "/dev") || plan_is_below(dir, "/proc") || plan_is_below(dir, "/sys")) {
+		err_set(err, ERR_REFUSED, destination->spec,
+			"no such device, and no file is made below %.5s", dir);
+		return err_next(err, "check the device's name");
+	}
+	if (strlen(name) > 255)
+		return err_set(err, ERR_REFUSED, destination->spec, "the file name is too long");
+	if (!destination->dir_writable)
+		return err_set(err, ERR_REFUSED, dir, "the directory is not writable");
+	/* What is made there could neither be given its name nor be taken back. */
+	if (destination->unremovable)
+		return err_set(err, ERR_REFUSED, dir, "no volume can be made there: %s",
+			       destination->unremovable);
+	if (source->allocated > destination->dir_free) {
+		text_size(source->allocated, need);
+		text_size(destination->dir_free, have);
+		if (!strcmp(source->kind, "file")) {
+			err_set(err, ERR_REFUSED, dir,
+				"too little space: %s (%" PRIu64 " bytes) are free, the source has %s (%"
+				PRIu64 " bytes) allocated", have, destination->dir_free,
+				need, source->allocated);
+			return err_next(err, "free some space or choose another place");
+		}
+		text_list_add(&plan->warnings, text_format(
+			"%s has %s free; the copy fits only if no more than that of the source's %s is not zero",
+			dir, have, need));
+	}
+	return 0;
+}
+
+static int check_existing(const struct request *request, const struct facts *source,
+			  const struct facts *destination, struct plan *plan, struct err *err)
+{
+	char size[TEXT_SIZE_MAX];
+	const char *holds = destination->format ? destination->format : destination->signature;
+
+	if (facts_overlap(source, destination)) {
+		err_set(err, ERR_REFUSED, destination->spec,
+			"source and destination are the same volume, or one is part of the other (%s and %s)",
+			source->path, destination->path);
+		return err_next(err, "name two different volumes");
+	}
+	if (destination->uses.count) {
+		char *uses = text_list_join(&destination->uses);
+
+		err_set(err, ERR_REFUSED, destination->spec, "in use: %s", uses);
+		free(uses);
+		return err_next(err, "end that use first");
+	}
+	if (!request->into_existing && (request->command == COMMAND_MIGRATE || holds)) {
+		err_set(err, ERR_REFUSED, destination->spec, "destination exists (%s, %s)",
+			text_size(destination->bytes, size), holds ? holds : "no known signature");
+		return err_next(err, "use --into-existing to overwrite it");
+	}
+	if (destination->bytes < source->bytes) {
+		err_set(err, ERR_REFUSED, destination->spec,
+			"destination is too small: %" PRIu64 " bytes, the source has %" PRIu64,
+			destination->bytes, source->bytes);
+		return err_next(err, "choose or make one of at least the source's size");
+	}
+	if (destination->read_only)
+		return err_set(err, ERR_REFUSED, destination->spec, "destination is read-only");
+	if (holds)
+		text_list_add(&plan->warnings, text_format("%s on %s is overwritten",
+							   holds, destination->path));
+	if (destination->bytes > source->bytes)
+		text_list_add(&plan->warnings, text_format(
+			"%s is larger than the source: its last %" PRIu64 " bytes become zero",
+			destination->path, destination->bytes - source->bytes));
+	return 0;
+}
+
+static char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return text_copy(slash ? slash + 1 : path);
+}
+
+/* Fill in what is made where, or what is overwritten. */
+static int plan_destination(const struct request *request, const char *job_id,
+			    struct plan *plan, struct err *err)
+{
+	struct move *move = &plan->move;
+	struct facts *dst = &move->destination;
+	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
+	bool may_create = request->command == COMMAND_MIGRATE || request->create;
+
+	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
+		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
+	if (dst->kind) {
+		if (request->create) {
+			err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
+			return err_next(err, "leave --create out to copy onto it");
+		}
+		return check_existing(request, &move->source, dst, plan, err);
+	}
+	if (is_directory && !may_create) {
+		err_set(err, ERR_REFUSED, dst->spec, "is a directory, not a volume");
+		return err_next(err, "use --create to make a new file in it");
+	}
+	if (!may_create && !plan_is_below(dst->dir, "/dev")) {
+		err_set(err, ERR_REFUSED, dst->spec, "no such volume");
+		return err_next(err, "use --create to make it");
+	}
+	if (request->into_existing && !is_directory) {
+		err_set(err, ERR_REFUSED, dst->spec, "no such volume to be overwritten");
+		return err_next(err, "leave --into-existing out to make a new one");
+	}
+	if (request->delta) {
+		err_set(err, ERR_REFUSED, dst->spec, "--delta needs a destination that exists");
+		return err_next(err, "leave --delta out to make a full copy");
+	}
+	move->create = true;
+	move->name = base_name(is_directory ? move->source.path : dst->path);
+	/* Short whatever the name's length, and ours whoever finds it. */
+	move->temp_name = text_format(".volmig-%s", job_id);
+	return check_new(&move->source, dst, move->name, plan, err);
+}
+
+/* Why a reflink cannot be had, or NULL. */
+static char *no_reflink(const struct request *request, const struct move *move)
+{
+	const struct facts *src = &move->source, *dst = &move->destination;
+
+	if (request->command == COMMAND_COPY)
+		return text_copy("volmig copy always makes a copy of its own");
+	if (request->force_host_copy)
+		return text_copy("--force-host-copy");
+	if (strcmp(src->kind, "file"))
+		return text_format("%s is a block device", src->path);
+	if (!move->create)
+		return text_copy("the destination exists already");
+	if (!src->reflinks || !dst->reflinks)
+		return text_format("%s on %s cannot share extents between files",
+				   src->reflinks ? dst->fs_type : src->fs_type,
+				   src->reflinks ? dst->dir : src->dir);
+	if (src->dev != dst->dir_dev)
+		return text_format("%s and %s are different file systems", src->dir, dst->dir);
+	return NULL;
+}
+
+static int choose_method(const struct request *request, struct plan *plan, struct err *err)
+{
+	char *reason = no_reflink(request, &plan->move);
+	bool any = !strcmp(request->method, "auto");
+
+	if (!any && strcmp(request->method, "copy") && strcmp(request->method, "reflink")) {
+		free(reason);
+		return err_set(err, ERR_REFUSED, plan->move.source.spec,
+			       "method %s is for logical volumes or for volumes in use, and this is a %s that nobody uses",
+			       request->method,
+			       !strcmp(plan->move.source.kind, "file") ? "file" : "block device");
+	}
+	if (!reason && strcmp(request->method, "copy")) {
+		plan->method = "reflink";
+		return 0;
+	}
+	if (!strcmp(request->method, "reflink")) {
+		err_set(err, ERR_REFUSED, plan->move.source.spec, "method reflink cannot be used: %s", reason);
+		free(reason);
+		return err_next(err, "leave --method out");
+	}
+	plan->method = "copy";
+	plan_add_not_moved(plan, "reflink", reason ? reason : text_copy("--method=copy"));
+	return 0;
+}
+
+/* What becomes of the source in the end. */
+static int plan_retirement(const struct request *request, struct plan *plan, struct err *err)
+{
+	struct move *move = &plan->move;
+	bool keep = request->keep_source || request->command == COMMAND_COPY;
+	bool is_file = !strcmp(move->source.kind, "file");
+
+	if (request->verify == VERIFY_NONE && !keep) {
+		keep = true;
+		text_list_add(&plan->warnings, text_copy(
+			"nothing is verified, so the source is kept (--verify=none)"));
+	}
+	if (keep && request->wipe != WIPE_NONE)
+		return err_set(err, ERR_USAGE, "--wipe",
+			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source and --verify=none");
+	move->wipe = request->wipe;
+	move->remove = !keep && is_file;
+	if (!keep && !is_file && request->wipe == WIPE_NONE)
+		text_list_add(&plan->warnings, text_format(
+			"%s is a block device and stays as it is: use --wipe=discard or --wipe=zero to empty it",
+			move->source.path));
+	if (!keep && move->source.read_only && request->wipe != WIPE_NONE)
+		return err_set(err, ERR_REFUSED, move->source.spec, "cannot be wiped: it is read-only");
+	if (move->remove && move->source.links > 1 && request->wipe != WIPE_NONE) {
+		err_set(err, ERR_REFUSED, move->source.spec,
+			"has %" PRIu64 " names (hard links), wiping would empty them all",
+			move->source.links);
+		return err_next(err, "leave --wipe out to remove this name only");
+	}
+	if (move->remove && move->source.links > 1)
+		text_list_add(&plan->warnings, text_format(
+			"%s has %" PRIu64 " names (hard links), only this one is removed",
+			move->source.path, move->source.links));
+	if (move->remove && move->source.unremovable) {
+		err_set(err, ERR_REFUSED, move->source.spec, "the source could not be removed: %s",
+			move->source.unremovable);
+		return err_next(err, "use --keep-source to leave it where it is");
+	}
+	if (request->wipe == WIPE_ZERO && move->source.reflinks)
+		text_list_add(&plan->warnings, text_format(
+			"%s may write zeroes beside the source's old blocks and not over them: they are only freed",
+			move->source.fs_type));
+	if (move->remove && !move->source.dir_writable)
+		return err_set(err, ERR_REFUSED, move->source.dir,
+			       "the source could not be removed: the directory is not writable");
+	return 0;
+}
+
+static void plan_steps(struct plan *plan)
+{
+	struct move *move = &plan->move;
+
+	if (move->create)
+		plan_add_step(plan, &create_file_step);
+	plan_add_step(plan, !strcmp(plan->method, "reflink") ? &reflink_step : &copy_step);
+	if (!move->create && move->destination.bytes > move->source.bytes)
+		plan_add_step(plan, &zero_tail_step);
+	if (move->verify == VERIFY_FULL)
+		plan_add_step(plan, &verify_step);
+	if (move->create)
+		plan_add_step(plan, &publish_step);
+	plan_add_step(plan, &commit_step);
+	if (move->wipe != WIPE_NONE)
+		plan_add_step(plan, &wipe_source_step);
+	if (move->remove)
+		plan_add_step(plan, &remove_source_step);
+}
+
+int plan_copy(const struct request *request, const char *job_id, struct plan *plan, struct err *err)
+{
+	if (check_source(request, &plan->move.source, err) < 0 ||
+	    plan_destination(request, job_id, plan, err) < 0 ||
+	    choose_method(request, plan, err) < 0 ||
+	    plan_retirement(request, plan, err) < 0)
+		return -1;
+	plan_steps(plan);
+	return 0;
+}

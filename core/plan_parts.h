@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the planner's files share: the entry, plan.c, and one file of policy for each family of methods. */
+#ifndef PLAN_PARTS_H
+#define PLAN_PARTS_H
+
+#include <stdbool.h>
+
+#include "plan.h"
+
+void plan_add_step(struct plan *plan, const struct step_ops *step);
+
+/* Takes reason over. */
+void plan_add_not_moved(struct plan *plan, const char *method, char *reason);
+
+/* Is path dir, or below it?  By the texts alone. */
+bool plan_is_below(const char *path, const char *dir);
+
+/*
+ * Policies.  plan->move holds both ends' facts and what plan.c takes from the
+ * request; on success its methods and steps are filled in.  Pure, as plan_build().
+ */
+
+/* Block by block on this host, or by sharing extents between two files. */
+int plan_copy(const struct request *request, const char *job_id, struct plan *plan,
+	      struct err *err);
+
+#endif
