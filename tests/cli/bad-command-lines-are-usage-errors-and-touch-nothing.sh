@@ -71,6 +71,7 @@ for command in migrate copy; do
 		refuses 2 "$command --progress='$word'" 'auto, tty, json or none' \
 			"$VOLMIG" $command ./a ./b/ "--progress=$word"
 	done
+	# Closed for certain: whoever runs the tests may hold a lock by it.
 	refuses 2 "$command --progress-fd that is not open" 'progress-fd' \
 		"$VOLMIG" $command ./a ./b/ --progress-fd 9 9>&-
 	refuses 2 "$command --progress-fd that is no number" 'two: invalid numeric value' \
