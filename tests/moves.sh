@@ -119,8 +119,10 @@ faulty() {
 	VOLMIG_INJECT=$faults "$VOLMIG_INJECT_BIN" "$@"
 }
 
-# Does the process do something of its own about SIGTERM yet?
+# Does the process do something of its own about SIGTERM yet?  Until it is volmig
+# it is this shell, which does as well.
 catches() {
+	[ "$(cat "/proc/$1/comm")" = volmig ] || return 1
 	mask=$(sed -n 's/^SigCgt:[^0-9a-f]*//p' "/proc/$1/status")
 	[ $((0x${mask:-0} & 0x4000)) != 0 ]
 }
