@@ -7,6 +7,7 @@
 #	SAN=1			address and undefined-behaviour sanitizers
 #	INJECT=1		fault hooks for the tests (core/support/inject.h)
 #	WERROR=1		a warning is an error
+#	WITHOUT_LIBVIRT=1	leave guests out; such a program says so when asked for one
 #	CC=clang		the compiler; CFLAGS, CPPFLAGS, LDFLAGS as ever
 #	DESTDIR= prefix=	where `make install' puts things (prefix: /usr/local)
 #	T="FILE..."		check-*: run only these test scripts or programs
@@ -38,7 +39,7 @@ INSTALL = install
 
 # What configure finds out; this is right wherever the libraries are in the default places.
 LIB_CFLAGS =
-LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid
+LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid -lexpat -ldl -pthread
 
 -include config.mak
 
@@ -52,7 +53,8 @@ TEST_SECONDS = 600
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Icore \
-	-DVOLMIG_VERSION='"$(VERSION)"' $(WARNINGS) $(LIB_CFLAGS)
+	-DVOLMIG_VERSION='"$(VERSION)"' $(WARNINGS) $(LIB_CFLAGS) \
+	$(if $(WITHOUT_LIBVIRT),-DVOLMIG_WITHOUT_LIBVIRT)
 # glibc warns about _FORTIFY_SOURCE without optimization.
 HARDEN = -fstack-protector-strong \
 	$(if $(filter -O -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)

@@ -18,6 +18,7 @@ enum exit_status {
 /* What stood in front of the command. */
 struct globals {
 	const char *state_dir;	/* NULL: the default */
+	const char *connect;	/* libvirt's URI; NULL: libvirt's default */
 	bool verbose;
 };
 

@@ -125,6 +125,7 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 	frame->cmd = cmd;
 	frame->globals = globals;
 	frame->perform.state_dir = globals->state_dir;
+	frame->perform.connect = globals->connect;
 	snprintf(prefix, sizeof(prefix), "volmig: %s: ", cmd->name);
 	log_setup(globals->verbose ? LOG_VERBOSE : LOG_NORMAL, prefix);
 

@@ -34,6 +34,7 @@ static void print_help(FILE *out)
 		"Global options:\n"
 		"  --state-dir=DIR  where jobs are kept (default: $VOLMIG_STATE_DIR, else\n"
 		"                   /var/lib/volmig for root, $XDG_STATE_HOME/volmig for others)\n"
+		"  --connect=URI    which libvirt to ask for guests (default: libvirt's own)\n"
 		"  -v, --verbose    say what is being done\n"
 		"  --version        print the version\n"
 		"  --help           print this\n"
@@ -75,10 +76,11 @@ static void fill_standard_descriptors(void)
 int main(int argc, const char **argv)
 {
 	struct globals globals = { 0 };
-	char *state_dir = NULL;
+	char *state_dir = NULL, *connect = NULL;
 	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0;
 	const struct poptOption table[] = {
 		{ "state-dir", '\0', POPT_ARG_STRING, &state_dir, 0, "where jobs are kept", "DIR" },
+		{ "connect", '\0', POPT_ARG_STRING, &connect, 0, "which libvirt to ask", "URI" },
 		{ "verbose", 'v', POPT_ARG_NONE, &verbose, 0, "say what is being done", NULL },
 		{ "version", '\0', POPT_ARG_NONE, &version, 0, "print the version", NULL },
 		{ "help", '\0', POPT_ARG_NONE, &help, 0, "print the commands", NULL },
@@ -94,6 +96,7 @@ int main(int argc, const char **argv)
 	while (rest && rest[count])
 		count++;
 	globals.state_dir = state_dir;
+	globals.connect = connect;
 	globals.verbose = verbose;
 	if (code < -1) {
 		log_error("%s: %s; see volmig --help",
@@ -115,5 +118,6 @@ int main(int argc, const char **argv)
 	}
 	poptFreeContext(popt);
 	free(state_dir);
+	free(connect);
 	return ret;
 }

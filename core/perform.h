@@ -14,6 +14,7 @@ struct progress;
 
 struct perform_options {
 	const char *state_dir;		/* as given, or NULL; see job_state_dir() */
+	const char *connect;		/* libvirt's URI, or NULL for its default */
 	const char *job_id;		/* chosen by the caller, canonical, or NULL */
 	bool dry_run;
 	bool forget;			/* abort: leave behind what cannot be reached */

@@ -11,7 +11,7 @@ top=${TOP:-$(cd "$(dirname "$0")/../.." && pwd)}
 is_system() {
 	case $1 in
 	sys/*.h | linux/*.h | net/*.h | netinet/*.h | arpa/*.h) return 0 ;;
-	assert.h | ctype.h | dirent.h | endian.h | errno.h | fcntl.h | fnmatch.h | ftw.h) return 0 ;;
+	assert.h | ctype.h | dirent.h | dlfcn.h | endian.h | errno.h | fcntl.h | fnmatch.h | ftw.h) return 0 ;;
 	getopt.h | glob.h | grp.h | inttypes.h | libgen.h | limits.h | locale.h) return 0 ;;
 	malloc.h | mntent.h | netdb.h | paths.h | poll.h | pthread.h | pwd.h | sched.h) return 0 ;;
 	semaphore.h | setjmp.h | signal.h | spawn.h | stdalign.h | stdarg.h) return 0 ;;
