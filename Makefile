@@ -163,7 +163,7 @@ VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
 
 CHECKS_QUICK = unit cli
-CHECKS = unit unit-san unit-valgrind cli cli-san block lvm fuzz
+CHECKS = unit unit-san unit-valgrind cli cli-san block lvm live fuzz
 
 # $1 is what to put in front of each test, $2 the tests, $3 how many at a time.
 # What hangs has failed.
@@ -181,6 +181,27 @@ unit_env = mkdir -p $(B)/scratch && TMPDIR=$(CURDIR)/$(B)/scratch
 cli_scripts := $(sort $(wildcard tests/cli/*.sh))
 block_scripts := $(sort $(wildcard tests/block/*.sh))
 lvm_scripts := $(sort $(wildcard tests/lvm/*.sh))
+live_scripts := $(filter-out tests/live/lib.sh,$(sort $(wildcard tests/live/*.sh)))
+
+# For tests with libvirt: the guest's one program, and who reads what it wrote.
+# The kernel is fetched once; it is Debian's, and nothing of ours.
+live_tools = $(B)/live/verify $(B)/live/initrd.gz
+live_env = LIVE_TOOLS=$(CURDIR)/$(B)/live
+
+$(B)/live/guest_init: LIVE_FLAGS = -static
+$(B)/live/guest_init $(B)/live/verify: $(B)/live/%: tests/live/%.c tests/live/record.h
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LIVE_FLAGS) -o $@ $<
+
+$(B)/live/initrd.gz: $(B)/live/guest_init tests/live/make-initrd build/guest/fetched
+	$(call say,PACK,$@)
+	$(Q)tests/live/make-initrd build/guest $< $@
+
+build/guest/fetched: tests/live/build-guest
+	$(call say,FETCH,build/guest)
+	$(Q)tests/live/build-guest build/guest
+	$(Q)[ ! -e build/guest/vmlinuz ] || touch $@
 
 check:
 	@echo '== packages that building and testing need'
@@ -206,6 +227,7 @@ check-all:
 programs-unit programs-unit-valgrind: $(call only,$(units:%=$(B)/inject/%))
 programs-unit-san: $(call only,$(units:%=$(B)/san-inject/%))
 programs-cli programs-block programs-lvm: $(B)/plain/volmig $(B)/inject/volmig
+programs-live: $(B)/plain/volmig $(B)/inject/volmig $(live_tools)
 programs-cli-san: $(B)/san/volmig $(B)/san-inject/volmig
 programs-fuzz: $(call only,$(fuzzers:%=$(B)/san-inject/%))
 
@@ -236,6 +258,10 @@ check-block: programs-block
 check-lvm: programs-lvm
 	@echo; echo '== logical volumes, in User-Mode Linux'
 	$(Q)$(call script_env,plain,inject) $(call prove,env,$(call only,$(lvm_scripts)))
+
+check-live: programs-live
+	@echo; echo '== guests, with a libvirtd of their own'
+	$(Q)$(call script_env,plain,inject) $(live_env) $(call prove,env,$(call only,$(live_scripts)))
 
 check-fuzz: programs-fuzz
 	@echo; echo '== fuzz targets over their corpus, with sanitizers'
