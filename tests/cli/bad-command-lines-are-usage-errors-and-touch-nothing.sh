@@ -4,6 +4,8 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
 
+# One that is not open; whoever started this may have had a use for it.
+exec 9>&-
 image a 300001
 mkdir b
 id=5e0c2f6a-1d83-4c55-9f0e-7a9d54a1c3b2
