@@ -39,7 +39,7 @@ INSTALL = install
 
 # What configure finds out; this is right wherever the libraries are in the default places.
 LIB_CFLAGS =
-LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid -lexpat -ldl -pthread
+LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid -ldevmapper -lexpat -ldl -pthread
 
 -include config.mak
 
@@ -227,6 +227,7 @@ check-all:
 programs-unit programs-unit-valgrind: $(call only,$(units:%=$(B)/inject/%))
 programs-unit-san: $(call only,$(units:%=$(B)/san-inject/%))
 programs-cli programs-block programs-lvm: $(B)/plain/volmig $(B)/inject/volmig
+programs-block: $(B)/inject/test_dm
 programs-live: $(B)/plain/volmig $(B)/inject/volmig $(live_tools)
 programs-cli-san: $(B)/san/volmig $(B)/san-inject/volmig
 programs-fuzz: $(call only,$(fuzzers:%=$(B)/san-inject/%))
