@@ -54,6 +54,11 @@ void run_table(struct run_options *run, struct poptOption table[static RUN_TABLE
 		  "(default: 10m)", "TIME" },
 		{ "wait-lock", '\0', POPT_ARG_STRING, &run->wait_lock, 0,
 		  "wait so long for a volume that another job holds (default: 0)", "TIME" },
+		{ "hook", '\0', POPT_ARG_ARGV, &run->hooks, 0,
+		  "a command for the shell, called before and after each step with the job "
+		  "as JSON on its standard input; may be given more than once", "CMD" },
+		{ "hook-timeout", '\0', POPT_ARG_STRING, &run->hook_timeout, 0,
+		  "kill a hook that takes longer; 0: never (default: 5m)", "TIME" },
 		POPT_TABLEEND
 	};
 
@@ -67,6 +72,10 @@ void run_options_free(struct run_options *run)
 	free(run->verify);
 	free(run->stall_timeout);
 	free(run->wait_lock);
+	for (char **hook = run->hooks; hook && *hook; hook++)
+		free(*hook);
+	free(run->hooks);
+	free(run->hook_timeout);
 }
 
 void options_list(const struct poptOption *table)
@@ -193,6 +202,7 @@ int frame_run_options(struct frame *frame, const struct run_options *run, struct
 			return frame_usage(frame, run->job_id, "--job-id takes a UUID");
 		frame->perform.job_id = id;
 	}
+	request->hooks = (const char *const *)run->hooks;
 	if (run->verify && !strcmp(run->verify, "none"))
 		request->verify = VERIFY_NONE;
 	else if (run->verify && strcmp(run->verify, "full"))
@@ -200,7 +210,8 @@ int frame_run_options(struct frame *frame, const struct run_options *run, struct
 	if (run->bwlimit && parse_rate(frame, run->bwlimit, &request->bytes_per_second) < 0)
 		return -1;
 	if (parse_time(frame, "stall-timeout", run->stall_timeout, &request->stall_ms) < 0 ||
-	    parse_time(frame, "wait-lock", run->wait_lock, &frame->perform.wait_ms) < 0)
+	    parse_time(frame, "wait-lock", run->wait_lock, &frame->perform.wait_ms) < 0 ||
+	    parse_time(frame, "hook-timeout", run->hook_timeout, &request->hook_timeout_ms) < 0)
 		return -1;
 	return 0;
 }

@@ -21,7 +21,7 @@ struct output_options {
 	int progress_fd;
 };
 
-/* --dry-run, --job-id, --bwlimit, --verify, --stall-timeout, --wait-lock */
+/* --dry-run, --job-id, --bwlimit, --verify, --stall-timeout, --wait-lock, --hook, --hook-timeout */
 struct run_options {
 	int dry_run;
 	char *job_id;
@@ -29,10 +29,12 @@ struct run_options {
 	char *verify;
 	char *stall_timeout;
 	char *wait_lock;
+	char **hooks;
+	char *hook_timeout;
 };
 
 #define OUTPUT_TABLE_SIZE 5
-#define RUN_TABLE_SIZE 7
+#define RUN_TABLE_SIZE 9
 
 /* Fill a popt table that writes into out or run; for POPT_ARG_INCLUDE_TABLE. */
 void output_table(struct output_options *out, struct poptOption table[static OUTPUT_TABLE_SIZE]);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hooks.h"
 #include "inspect.h"
 #include "job.h"
 #include "report.h"
@@ -332,7 +333,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 		ret = job_check_conflicts(state_dir, id, &plan, 0, err);
 		goto out;
 	}
-	if (job_state_dir_make(state_dir, err) < 0 ||
+	if (hooks_check(err) < 0 || job_state_dir_make(state_dir, err) < 0 ||
 	    job_create(state_dir, id, &plan, &job, err) < 0)
 		goto out;
 	/* From here on the job holds both ends; but are they still what was looked at? */

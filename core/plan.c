@@ -79,6 +79,9 @@ int plan_build(const struct request *request, const char *job_id,
 		plan_free(&plan);
 		return -1;
 	}
+	for (size_t i = 0; request->hooks && request->hooks[i]; i++)
+		text_list_add(&plan.hooks.commands, text_copy(request->hooks[i]));
+	plan.hooks.timeout_ms = request->hook_timeout_ms;
 	*source = (struct facts){ 0 };
 	*destination = (struct facts){ 0 };
 	*ret_plan = plan;
@@ -91,6 +94,7 @@ void plan_free(struct plan *plan)
 	for (size_t i = 0; i < plan->not_moved_count; i++)
 		free(plan->not_moved[i].reason);
 	text_list_free(&plan->warnings);
+	text_list_free(&plan->hooks.commands);
 	*plan = (struct plan){ 0 };
 }
 
@@ -113,6 +117,7 @@ json_t *plan_to_json(const struct plan *plan)
 	json_put(json, "steps", steps);
 	json_put(json, "not_moved", not_moved);
 	json_put(json, "warnings", warnings);
+	json_put(json, "hooks", hook_options_to_json(&plan->hooks));
 	return json;
 }
 
@@ -162,6 +167,7 @@ int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 	}
 	json_array_foreach(json_object_get(json, "warnings"), i, item)
 		text_list_add(&plan.warnings, text_copy(json_string_value(item)));
+	hook_options_from_json(&plan.hooks, json_object_get(json, "hooks"));
 	if (!plan.step_count) {
 		plan_free(&plan);
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has no steps");

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engines/step.h"
+#include "hooks.h"
 #include "support/text.h"
 
 struct err;
@@ -37,9 +38,12 @@ struct request {
 	enum wipe_mode wipe;
 	uint64_t bytes_per_second;
 	uint64_t stall_ms;
+	const char *const *hooks;	/* commands, ends with NULL; or NULL */
+	uint64_t hook_timeout_ms;
 };
 
-#define REQUEST_DEFAULTS { .method = "auto", .sparse = true, .stall_ms = 600000 }
+#define REQUEST_DEFAULTS { .method = "auto", .sparse = true, .stall_ms = 600000, \
+	.hook_timeout_ms = HOOKS_TIMEOUT_MS }
 
 /* A method that was not chosen, and why. */
 struct not_moved {
@@ -56,6 +60,7 @@ struct plan {
 	struct not_moved not_moved[8];
 	size_t not_moved_count;
 	struct text_list warnings;	/* what the user should know before */
+	struct hook_options hooks;
 };
 
 /*

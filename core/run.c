@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "hooks.h"
 #include "job.h"
 #include "support/clock.h"
 #include "support/err.h"
@@ -60,6 +61,7 @@ int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 		err_set(err, ERR_REFUSED, job->id, "the job is past its point of no return");
 		return err_next(err, "volmig resume %s", job->id);
 	}
+	hooks_tell(job, "pre", "undo");
 	if (job_begin_abort(job, err) < 0)
 		return -1;
 	monitor_phase(mon, "undo", 0);
@@ -71,6 +73,7 @@ int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 		if (job_undone_step(job, i, err) < 0)
 			return -1;
 	}
+	hooks_tell(job, "post", "undo");
 	return 0;
 }
 
@@ -99,6 +102,7 @@ static int stop(struct job *job, struct err *err)
 
 	if (job_note_stop(job, err, &second) < 0)
 		log_warning("%s: %s", second.object, second.cause);
+	hooks_tell(job, "stopped", NULL);
 	return -1;
 }
 
@@ -113,10 +117,15 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 	size_t first = job->steps_done;
 
 	*ret_rolled_back = false;
+	/* The process that died may not have come to it. */
+	if (first > 0 && !job->step_begun)
+		hooks_tell(job, "post", job->plan.steps[first - 1]->name);
 	while (job->steps_done < job->plan.step_count) {
 		const struct step_ops *step = job->plan.steps[job->steps_done];
 		enum step_result result;
 
+		if (!interrupt_requested() && hooks_call(job, "pre", step->name, err) < 0)
+			return stop(job, err);
 		if (interrupt_requested()) {
 			err_set(err, ERR_STOPPED, job->id, "interrupted before %s", step->name);
 			return stop(job, err);
@@ -134,6 +143,7 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 		case STEP_DONE:
 			if (job_done_step(job, err) < 0)
 				return -1;
+			hooks_tell(job, "post", step->name);
 			break;
 		case STEP_UNDONE:
 			return roll_back(job, &mon.base, ret_rolled_back, err);

@@ -29,6 +29,8 @@ help_options_of() {
 				if (at = index(name, "=")) {
 					argument = substr(name, at + 1)
 					name = substr(name, 1, at - 1)
+				} else if (i <= NF && $i ~ /^[A-Z]+$/ && index($0, name " " $i "  ")) {
+					argument = $i	# of an option that may be given more than once
 				}
 				print name "\t" argument
 			}

@@ -26,6 +26,8 @@ tap_failed=0
 tap_done=
 at_exit_commands=
 export VOLMIG_STATE_DIR="$scratch/state"
+# Nothing of the host's.
+export VOLMIG_CONFIG=none VOLMIG_HOOKS_DIR=none
 
 # Register a command line for the end of the script, before making what it takes
 # away; the last one is run first.  Its failure is nobody's.

@@ -73,6 +73,8 @@ accepted() {
 for command in $(commands); do
 	for option in $(options_of "$command" | grep "$tab." | cut -f 1); do
 		case $option in
+		--hook | --hook-timeout)
+			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--bwlimit | --job-id | --progress-fd | --stall-timeout | --wait-lock)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--method)

@@ -91,6 +91,6 @@ done >"$scratch/absent"
 is "and the Fedora packages those that configure names" "$(cat "$scratch/absent")" ""
 
 is "the version is that of the newest changes" \
-	"$(sed -n '1s/,.*//p' CHANGES)" "$("$VOLMIG" --version | sed 's/volmig //')"
+	"$(sed -n 's/^\([0-9.]*\), [0-9-]*$/\1/p' CHANGES | head -n 1)" "$("$VOLMIG" --version | sed 's/volmig //')"
 
 done_testing
