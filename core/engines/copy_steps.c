@@ -9,6 +9,7 @@
 
 #include "engines/leaves.h"
 #include "support/err.h"
+#include "volumes/thin_snapshot.h"
 
 static struct block_copy_options options_of(const struct step_context *ctx)
 {
@@ -48,6 +49,37 @@ static void note_once(struct step_context *ctx, const char *text)
 {
 	if (*text && !text_list_has(&ctx->record->notes, text))
 		text_list_add(&ctx->record->notes, text_copy(text));
+}
+
+/* What is found of a metadata snapshot's record in the job's directory. */
+static const char *const map_records[] = { "source.thin-map", "target.thin-map" };
+
+/*
+ * Find out where vol has data, where that takes an effort.  Where it cannot be
+ * known all is data, and the receipt says so.  -1: stop.
+ */
+static int load_map(struct step_context *ctx, struct volume *vol, const char *name, struct err *err)
+{
+	char *record, *note;
+	struct err why = ERR_INIT;
+	int r;
+
+	if (!vol->ops->load_map)
+		return 0;
+	record = text_format("%s/%s", ctx->job_dir, name);
+	r = vol->ops->load_map(vol, record, &why);
+	free(record);
+	if (r == 0)
+		return 0;
+	if (why.class == ERR_STOPPED) {
+		*err = why;
+		return -1;
+	}
+	note = text_format("all of %s is read, used or not: %s%s%s", vol->path, why.object,
+			   *why.object ? ": " : "", why.cause);
+	note_once(ctx, note);
+	free(note);
+	return 0;
 }
 
 /*
@@ -129,6 +161,11 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 		ret = STEP_STOPPED;
 		goto out;
 	}
+	if (load_map(ctx, &source, map_records[0], err) < 0 ||
+	    (move->delta && load_map(ctx, &target, map_records[1], err) < 0)) {
+		ret = STEP_STOPPED;
+		goto out;
+	}
 	if (record->mark.offset && leaves && check_resume(ctx, &source, &target, leaves, err) < 0) {
 		ret = STEP_STOPPED;
 		goto out;
@@ -159,11 +196,26 @@ out:
 	return ret;
 }
 
+/* What was written goes with the volume it was written to; what was reserved to read it goes here. */
+static int copy_undo(struct step_context *ctx, struct err *err)
+{
+	for (size_t i = 0; i < sizeof(map_records) / sizeof(map_records[0]); i++) {
+		char *record = text_format("%s/%s", ctx->job_dir, map_records[i]);
+		int r = thin_snapshot_recover(record, err);
+
+		free(record);
+		if (r < 0 && !ctx->forget)
+			return -1;
+	}
+	return 0;
+}
+
 const struct step_ops copy_step = {
 	.name	= "copy",
 	.doing	= "copying",
 	.state	= "synced",
 	.run	= copy_run,
+	.undo	= copy_undo,
 	.object	= move_both_paths,
 };
 
@@ -228,6 +280,8 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 		}
 		record->verify_ns += result.nanoseconds;
 	}
+	if (load_map(ctx, &target, map_records[1], err) < 0)
+		goto out;
 	monitor_phase(ctx->mon, "verify", move->source.bytes);
 	if (block_verify(&target, leaves, &opt, ctx->mon, &result, err) < 0) {
 		ret = result_of(err);

@@ -22,6 +22,8 @@
 #define FLUSH_BYTES (512ULL << 20)	/* after so much a checkpoint, ... */
 #define FLUSH_NS (5000 * MILLISECOND)	/* ... and after so long */
 #define DROP_BYTES (32ULL << 20)	/* how much of what was read may stay in the cache */
+#define ROOM_BYTES (8ULL << 20)		/* how much may be written before asking for room again, ... */
+#define ROOM_NS (500 * MILLISECOND)	/* ... and how long */
 #define FLUSH_TAG PIPELINE_REQUESTS
 
 struct err *pipeline_fault(struct pipeline *p)
@@ -165,6 +167,19 @@ void pipeline_advance(struct pipeline *p, struct item *item)
 	finish(p, item);
 }
 
+/* With what is in flight at most: is there room below what is written? */
+static int check_room(struct pipeline *p)
+{
+	struct volume *vol = p->grows ? p->files[p->write_file].vol : NULL;
+
+	if (!vol || !vol->ops->has_room ||
+	    (p->room_ns && p->room_bytes < ROOM_BYTES && clock_ns() - p->room_ns < ROOM_NS))
+		return 0;
+	p->room_bytes = 0;
+	p->room_ns = clock_ns();
+	return vol->ops->has_room(vol, &p->later);
+}
+
 static bool may_feed(const struct pipeline *p)
 {
 	return !p->stopping && !p->exhausted && p->tail - p->head < PIPELINE_ITEMS &&
@@ -180,6 +195,10 @@ static void feed(struct pipeline *p)
 
 		*item = (struct item){ .offset = 0 };
 		inject_slow();
+		if (check_room(p) < 0) {
+			fault_later(p);
+			return;
+		}
 		more = p->ops->next(p, item, &p->later);
 		if (more < 0) {
 			fault_later(p);
@@ -200,6 +219,7 @@ static void feed(struct pipeline *p)
 			return;
 		}
 		p->active++;
+		p->room_bytes += item->length;
 		if (item->write_zeroes) {
 			item->buffer[0] = p->slots.zeroes;
 			item->state = ITEM_WRITING;

@@ -111,6 +111,7 @@ struct pipeline {
 	unsigned file_count;
 	unsigned buffers;		/* leaves of memory an item needs: 0, 1 or 2 */
 	int write_file;			/* which file is written, -1 for none */
+	bool grows;			/* writing may use up what is below it: ask has_room() */
 	struct mark mark;		/* what is passed; begins where the work begins */
 	uint64_t done;			/* what the monitor hears: bytes finished, in order or not */
 	const struct block_copy_options *opt;
@@ -140,6 +141,7 @@ struct pipeline {
 	struct mark flush_mark, durable;
 	uint64_t flush_ns;		/* when the last flush began */
 	uint64_t unflushed;		/* bytes moved since */
+	uint64_t room_ns, room_bytes;	/* when was it asked for room, and what was begun since */
 	uint64_t dropped;		/* the cache of what was read is dropped up to here */
 };
 

@@ -10,6 +10,7 @@
 #include "support/err.h"
 #include "sys/blkdev.h"
 #include "sys/loopdev.h"
+#include "volumes/thin_volume.h"
 #include "volumes/volume.h"
 
 #define GRANULARITY_MIN 4096U
@@ -42,7 +43,7 @@ static int block_identify(int fd, struct facts *facts, struct err *err)
 	facts->wwid = info.wwid;
 	facts->sys_path = info.sys_path;
 	facts->bytes = info.bytes;
-	facts->allocated = info.bytes;
+	facts->allocated = thin_allocated(st.st_rdev, info.bytes);
 	facts->sector = info.sector;
 	facts->rotational = info.rotational;
 	facts->read_only = info.read_only ||
@@ -59,14 +60,14 @@ static int block_setup(struct volume *vol, const struct facts *facts, unsigned f
 {
 	unsigned physical = 0;
 
-	(void)flags;		/* what was never written to a device reads as anything */
-	(void)err;
 	if (ioctl(vol->fd, BLKPBSZGET, &physical) < 0 || physical < GRANULARITY_MIN)
 		physical = GRANULARITY_MIN;
 	vol->granularity = physical > GRANULARITY_MAX ? GRANULARITY_MAX : physical;
 	if (vol->granularity < facts->sector)
 		vol->granularity = facts->sector;
-	return 0;
+	vol->blind = true;
+	/* What was never written to any other device reads as anything. */
+	return thin_setup(vol, flags, err);
 }
 
 /* 0 done, 1 not by this way (which is remembered), -1 error. */
@@ -102,8 +103,11 @@ static int try_way(struct volume *vol, int way, uint64_t offset, uint64_t length
 static int block_zero(struct volume *vol, uint64_t offset, uint64_t length,
 		      enum zero_how how, struct err *err)
 {
-	int rc = how == ZERO_FREE ? try_way(vol, NO_PUNCH, offset, length, err) : 1;
+	int rc;
 
+	if (vol->thin && how == ZERO_FREE)
+		return thin_zero(vol, offset, length, block_zero, err);
+	rc = how == ZERO_FREE ? try_way(vol, NO_PUNCH, offset, length, err) : 1;
 	if (rc == 1)
 		rc = try_way(vol, NO_ZERO_RANGE, offset, length, err);
 	if (rc == 1)
@@ -116,5 +120,9 @@ const struct volume_ops block_volume_ops = {
 	.open_flags	= O_EXCL,
 	.identify	= block_identify,
 	.setup		= block_setup,
+	.next_data	= thin_next_data,
+	.load_map	= thin_load_map,
+	.has_room	= thin_has_room,
+	.release	= thin_release,
 	.zero		= block_zero,
 };

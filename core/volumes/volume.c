@@ -515,6 +515,8 @@ int volume_close(struct volume *vol, struct err *err)
 		flock(vol->fd, LOCK_UN);
 	if (vol->fd >= 0 && close(vol->fd) < 0)
 		ret = err_sys(err, errno, vol->path, "closing it reports a lost write");
+	if (vol->ops && vol->ops->release)
+		vol->ops->release(vol);
 	free(vol->path);
 	*vol = (struct volume)VOLUME_INIT;
 	return ret;

@@ -142,6 +142,8 @@ struct volume {
 	uint32_t granularity;	/* smallest piece worth keeping as a hole: file system block, 4096 at least */
 	bool rotational;
 	bool fresh;		/* OPEN_FRESH, and its kind guarantees zeroes */
+	bool blind;		/* no map is loaded: next_data() calls all of it data */
+	struct thin_io *thin;	/* a thin volume's; or NULL */
 	int zero_ways;		/* private to ops->zero(): what has been found not to work */
 };
 
@@ -171,6 +173,24 @@ struct volume_ops {
 	 */
 	int (*next_data)(struct volume *vol, uint64_t offset, uint64_t *ret_start,
 			 uint64_t *ret_end, struct err *err);
+
+	/*
+	 * Find out where the data is, where that is too dear to be done by
+	 * setup(): for a volume that nobody writes to until it is closed.
+	 * record is a path for what a crash must not make forgotten.  -1: there
+	 * is no such map, err says why, and next_data() calls all of it data;
+	 * ERR_STOPPED: do not go on.  NULL: there is nothing to be done.
+	 */
+	int (*load_map)(struct volume *vol, const char *record, struct err *err);
+
+	/*
+	 * May more be written, as far as what is below it has room?  Asked now
+	 * and then.  ERR_STOPPED says what is full.  NULL: nothing is known.
+	 */
+	int (*has_room)(struct volume *vol, struct err *err);
+
+	/* Free what setup() and load_map() have made.  May be NULL. */
+	void (*release)(struct volume *vol);
 
 	/*
 	 * Zero a range, aligned to align (or ending at the end), without
