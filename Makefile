@@ -89,7 +89,7 @@ fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_helpers := $(filter-out $(fuzz_sources),$(sort $(wildcard tests/fuzz/*.c)))
 units := $(notdir $(unit_sources:.c=))
 fuzzers := $(notdir $(fuzz_sources:.c=))
-man_pages := $(sort $(wildcard man/*.8))
+man_pages := $(sort $(wildcard man/*.[58]))
 
 ifneq ($(V),1)
 Q = @
@@ -337,16 +337,17 @@ lint:
 	exit $$status
 
 install: volmig
-	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man8 \
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 \
 		$(DESTDIR)$(datadir)/bash-completion/completions
 	$(INSTALL) -m 755 volmig $(DESTDIR)$(bindir)/volmig
-	$(if $(man_pages),$(INSTALL) -m 644 $(man_pages) $(DESTDIR)$(mandir)/man8)
+	$(INSTALL) -m 644 $(filter %.5,$(man_pages)) $(DESTDIR)$(mandir)/man5
+	$(INSTALL) -m 644 $(filter %.8,$(man_pages)) $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 bash-completion/volmig \
 		$(DESTDIR)$(datadir)/bash-completion/completions/volmig
 
 # Removes what install put there, and leaves the directories: they may be anybody's.
 uninstall:
-	rm -f $(DESTDIR)$(bindir)/volmig $(man_pages:man/%=$(DESTDIR)$(mandir)/man8/%) \
+	rm -f $(DESTDIR)$(bindir)/volmig $(foreach p,$(man_pages),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $p))/$(notdir $p)) \
 		$(DESTDIR)$(datadir)/bash-completion/completions/volmig
 
 # The same tree gives the same bytes: sorted, one owner, one time.  Also works in

@@ -15,11 +15,19 @@ enum exit_status {
 	EXIT_UNSURE = 5,
 };
 
-/* What stood in front of the command. */
+struct cmd;
+struct config;
+struct poptOption;
+
+/* What stood in front of the command, and what files say. */
 struct globals {
 	const char *state_dir;	/* NULL: the default */
 	const char *connect;	/* libvirt's URI; NULL: libvirt's default */
 	bool verbose;
+	const struct config *config;
+	/* If set, the command only hands its table to it. */
+	void (*visit)(const struct cmd *cmd, const struct poptOption *table, void *data);
+	void *visit_data;
 };
 
 enum cmd_flags {

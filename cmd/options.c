@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "report.h"
 #include "support/interrupt.h"
 #include "support/json.h"
@@ -99,7 +100,10 @@ void options_list(const struct poptOption *table)
 
 int frame_usage(struct frame *frame, const char *object, const char *cause)
 {
-	err_set(&frame->err, ERR_USAGE, object, "%s", cause);
+	const char *origin = config_origin(frame->globals->config, object);
+
+	err_set(&frame->err, ERR_USAGE, object, "%s%s%s", cause, origin ? "; set in " : "",
+		origin ? origin : "");
 	return err_next(&frame->err, "see volmig %s --help", frame->cmd->name);
 }
 
@@ -131,6 +135,10 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 	char prefix[64], usage[64];
 	int code;
 
+	if (globals->visit) {
+		globals->visit(cmd, table, globals->visit_data);
+		return 1;
+	}
 	frame->cmd = cmd;
 	frame->globals = globals;
 	frame->perform.state_dir = globals->state_dir;
@@ -146,7 +154,8 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 	snprintf(prefix, sizeof(prefix), "volmig %s", cmd->name);
 	snprintf(usage, sizeof(usage), "[OPTION...] %s", cmd->arguments);
 	argv[0] = prefix;
-	frame->popt = poptGetContext("volmig", argc, argv, table, 0);
+	frame->argv = config_arguments(globals->config, table, false, argc, argv, &argc);
+	frame->popt = poptGetContext("volmig", argc, frame->argv, table, 0);
 	poptSetOtherOptionHelp(frame->popt, usage);
 	code = poptGetNextOpt(frame->popt);
 	argv[0] = name;
@@ -307,6 +316,7 @@ int frame_end(struct frame *frame, int result, json_t *report)
 		print_error(&frame->err, report);
 	json_decref(report);
 	poptFreeContext(frame->popt);
+	free(frame->argv);
 	free(frame->out.progress);
 	/* A full disk or a closed pipe behind stdout must not look like success. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_DONE) {

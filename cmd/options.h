@@ -52,6 +52,7 @@ struct frame {
 	struct output_options out;
 	struct err err;
 	poptContext popt;
+	const char **argv;		/* what was typed, and what files say */
 	const char *arguments[8];
 	int argument_count;
 	struct progress *progress;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "options.h"
 #include "support/log.h"
 
@@ -36,6 +37,7 @@ static void print_help(FILE *out)
 		"                   /var/lib/volmig for root, $XDG_STATE_HOME/volmig for others)\n"
 		"  --connect=URI    which libvirt to ask for guests (default: libvirt's own)\n"
 		"  -v, --verbose    say what is being done\n"
+		"  --show-config    print what files say of all options\n"
 		"  --version        print the version\n"
 		"  --help           print this\n"
 		"\n"
@@ -61,6 +63,43 @@ static int dispatch(const struct globals *globals, int argc, const char **argv)
 	return EXIT_USAGE;
 }
 
+/* The table of main(), for as long as that runs. */
+static const struct poptOption *global_table;
+
+static void each_table(table_visitor *visit, void *data)
+{
+	const struct globals globals = { .visit = visit, .visit_data = data };
+
+	visit(NULL, global_table, data);
+	for (const struct cmd *cmd = commands; cmd->name; cmd++) {
+		const char *argv[] = { cmd->name, NULL };
+
+		cmd->run(cmd, &globals, 1, argv);
+	}
+}
+
+/* Read the files, and set what they say of the global options.  Returns an exit status. */
+static int configure(struct config **ret_config, int argc, const char **argv)
+{
+	struct err err = ERR_INIT;
+	const char **all;
+	poptContext popt;
+	int count, code;
+
+	if (config_load(ret_config, &err) < 0 || config_check(*ret_config, each_table, &err) < 0) {
+		log_error("%s: %s%s%s", err.object, err.cause, *err.next ? "; " : "", err.next);
+		return err.class == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
+	}
+	all = config_arguments(*ret_config, global_table, true, argc, argv, &count);
+	popt = poptGetContext("volmig", count - argc + 1, all, global_table, 0);
+	code = poptGetNextOpt(popt);
+	if (code < -1)
+		log_error("%s: %s", poptBadOption(popt, POPT_BADOPTION_NOALIAS), poptStrerror(code));
+	poptFreeContext(popt);
+	free(all);
+	return code < -1 ? EXIT_USAGE : EXIT_DONE;
+}
+
 /*
  * Started without one of the standard descriptors, the journal or a volume would
  * get its number, and messages would be written into it.  In the place of those
@@ -77,11 +116,13 @@ int main(int argc, const char **argv)
 {
 	struct globals globals = { 0 };
 	char *state_dir = NULL, *connect = NULL;
-	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0;
+	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0, show = 0;
+	struct config *config = NULL;
 	const struct poptOption table[] = {
 		{ "state-dir", '\0', POPT_ARG_STRING, &state_dir, 0, "where jobs are kept", "DIR" },
 		{ "connect", '\0', POPT_ARG_STRING, &connect, 0, "which libvirt to ask", "URI" },
 		{ "verbose", 'v', POPT_ARG_NONE, &verbose, 0, "say what is being done", NULL },
+		{ "show-config", '\0', POPT_ARG_NONE, &show, 0, "print what files say of all options", NULL },
 		{ "version", '\0', POPT_ARG_NONE, &version, 0, "print the version", NULL },
 		{ "help", '\0', POPT_ARG_NONE, &help, 0, "print the commands", NULL },
 		{ "list-commands", '\0', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &list, 0, NULL, NULL },
@@ -95,9 +136,7 @@ int main(int argc, const char **argv)
 	fill_standard_descriptors();
 	while (rest && rest[count])
 		count++;
-	globals.state_dir = state_dir;
-	globals.connect = connect;
-	globals.verbose = verbose;
+	global_table = table;
 	if (code < -1) {
 		log_error("%s: %s; see volmig --help",
 			  poptBadOption(popt, POPT_BADOPTION_NOALIAS), poptStrerror(code));
@@ -110,13 +149,24 @@ int main(int argc, const char **argv)
 		list_commands();
 	} else if (list_options) {
 		options_list(table);
-	} else if (!count) {
+	} else if (!count && !show) {
 		print_help(stderr);
 		ret = EXIT_USAGE;
+	} else if (count == 2 && !strcmp(rest[1], "--list-options")) {
+		ret = dispatch(&globals, count, rest);
+	} else if ((ret = configure(&config, argc, argv)) != EXIT_DONE) {
+		;
+	} else if (show) {
+		config_show(config, each_table, argc, argv);
 	} else {
+		globals.state_dir = state_dir;
+		globals.connect = connect;
+		globals.verbose = verbose;
+		globals.config = config;
 		ret = dispatch(&globals, count, rest);
 	}
 	poptFreeContext(popt);
+	config_free(config);
 	free(state_dir);
 	free(connect);
 	return ret;
