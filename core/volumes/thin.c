@@ -204,20 +204,18 @@ static int is_short(const struct thin_pool *pool, const char *what, uint64_t use
 
 	if (used <= total && total - used >= reserve)
 		return 0;
-	err_set(err, ERR_STOPPED, pool->name,
-		"the thin pool is nearly full: %s of %s are free for %s, and %s are left alone",
-		text_size(used < total ? total - used : 0, is_free), text_size(total, of), what,
-		text_size(reserve, left));
-	return err_next(err, "extend the pool (lvextend%s) or free some of it, then resume",
-			*what == 'm' ? " --poolmetadatasize" : "");
+	return err_set(err, ERR_STOPPED, pool->name,
+		       "the thin pool is nearly full: %s of %s are free for %s, and %s are left alone: extend it (lvextend%s) or free some of it",
+		       text_size(used < total ? total - used : 0, is_free), text_size(total, of),
+		       what, text_size(reserve, left),
+		       *what == 'm' ? " --poolmetadatasize" : "");
 }
 
 int thin_pool_has_room(const struct thin_pool *pool, struct err *err)
 {
-	if (!pool->writable) {
-		err_set(err, ERR_STOPPED, pool->name, "the thin pool takes no writes (%s)", pool->mode);
-		return err_next(err, "mend the pool, then resume");
-	}
+	if (!pool->writable)
+		return err_set(err, ERR_STOPPED, pool->name, "the thin pool takes no writes (%s)",
+			       pool->mode);
 	if (is_short(pool, "data", pool->data_used, pool->data_total,
 		     thin_pool_data_reserve(pool->data_total), err) < 0)
 		return -1;
