@@ -47,6 +47,7 @@ struct cmd {
 
 int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_swap(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_detach(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_status(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);

@@ -37,7 +37,7 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 {
 	const struct poptOption options[MIGRATE_TABLE_SIZE] = {
 		{ "method", '\0', POPT_ARG_STRING, &move->method, 0,
-		  "auto, reflink or copy; pvmove, lvconvert and live are refused so far "
+		  "auto, reflink, copy or live; pvmove and lvconvert are refused so far "
 		  "(default: auto)", "METHOD" },
 		{ "force-host-copy", '\0', POPT_ARG_NONE, &move->force_host_copy, 0,
 		  "copy the bytes on this host even where there is a better way", NULL },
@@ -62,6 +62,7 @@ int migrate_request(struct frame *frame, const struct migrate_options *move,
 		    struct request *request)
 {
 	request->command = COMMAND_MIGRATE;
+	request->connect = frame->perform.connect;
 	request->source = frame->arguments[0];
 	request->destination = frame->arguments[1];
 	request->force_host_copy = move->force_host_copy;

@@ -169,7 +169,7 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 	return take_arguments(frame, min_arguments, max_arguments);
 }
 
-static int parse_time(struct frame *frame, const char *option, const char *text, uint64_t *ret_ms)
+int frame_time(struct frame *frame, const char *option, const char *text, uint64_t *ret_ms)
 {
 	int error = text ? text_parse_time(text, ret_ms) : 0;
 	char *object;
@@ -218,9 +218,9 @@ int frame_run_options(struct frame *frame, const struct run_options *run, struct
 		return frame_usage(frame, run->verify, "--verify takes full or none");
 	if (run->bwlimit && parse_rate(frame, run->bwlimit, &request->bytes_per_second) < 0)
 		return -1;
-	if (parse_time(frame, "stall-timeout", run->stall_timeout, &request->stall_ms) < 0 ||
-	    parse_time(frame, "wait-lock", run->wait_lock, &frame->perform.wait_ms) < 0 ||
-	    parse_time(frame, "hook-timeout", run->hook_timeout, &request->hook_timeout_ms) < 0)
+	if (frame_time(frame, "stall-timeout", run->stall_timeout, &request->stall_ms) < 0 ||
+	    frame_time(frame, "wait-lock", run->wait_lock, &frame->perform.wait_ms) < 0 ||
+	    frame_time(frame, "hook-timeout", run->hook_timeout, &request->hook_timeout_ms) < 0)
 		return -1;
 	return 0;
 }

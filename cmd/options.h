@@ -71,6 +71,9 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 /* Take what run says over into frame->perform and request (which may be NULL). */
 int frame_run_options(struct frame *frame, const struct run_options *run, struct request *request);
 
+/* The value of an option that is a time, in ms; text NULL: *ret_ms stays.  Returns -1 with a usage error. */
+int frame_time(struct frame *frame, const char *option, const char *text, uint64_t *ret_ms);
+
 /* Catch signals, set up progress.  Call right before the core is. */
 int frame_start(struct frame *frame);
 

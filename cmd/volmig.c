@@ -13,6 +13,7 @@
 static const struct cmd commands[] = {
 	{ "migrate", cmd_migrate, "VOLUME PLACE", "move a volume, by the best method", CMD_VOLUME_ARGS },
 	{ "copy", cmd_copy, "SOURCE DEST", "copy a volume block by block", CMD_VOLUME_ARGS },
+	{ "swap", cmd_swap, "DOMAIN DISK DEST", "move a running domain's disk onto DEST", CMD_VOLUME_ARGS },
 	{ "attach", cmd_attach, "VOLUME", "make a volume usable as a device of this host", CMD_VOLUME_ARGS },
 	{ "detach", cmd_detach, "VOLUME", "release it again, and make sure that it is gone", CMD_VOLUME_ARGS },
 	{ "status", cmd_status, "[JOB]", "show all jobs, or one, as they really are now", CMD_JOB_ARGS },
@@ -29,7 +30,7 @@ static void print_help(FILE *out)
 		"\n"
 		"Commands:\n");
 	for (const struct cmd *cmd = commands; cmd->name; cmd++)
-		fprintf(out, "  %-8s %-13s %s\n", cmd->name, cmd->arguments, cmd->summary);
+		fprintf(out, "  %-8s %-17s %s\n", cmd->name, cmd->arguments, cmd->summary);
 	fprintf(out,
 		"\n"
 		"Global options:\n"

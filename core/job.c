@@ -84,6 +84,7 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "tree_hash", json_string(record->tree_hash));
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "cloned", json_boolean(record->cloned));
+	json_put(json, "live_compared", json_u64(record->live_compared));
 	json_put(json, "notes", notes);
 	return json;
 }
@@ -113,6 +114,7 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");
 	record->verified = json_get_bool(json, "verified");
 	record->cloned = json_get_bool(json, "cloned");
+	record->live_compared = json_get_u64(json, "live_compared");
 	json_array_foreach(json_object_get(json, "notes"), i, note)
 		text_list_add(&record->notes, text_copy(json_string_value(note)));
 	return 0;

@@ -14,6 +14,7 @@
 #include "hooks.h"
 #include "inspect.h"
 #include "job.h"
+#include "live.h"
 #include "report.h"
 #include "run.h"
 #include "support/clock.h"
@@ -91,7 +92,7 @@ static bool same_name(const char *text, const struct facts *was)
 	struct err err = ERR_INIT;
 	bool same;
 
-	if (strcmp(text, was->spec))
+	if (!text || strcmp(text, was->spec))
 		return false;
 	if (*text == '/' || !strncmp(text, "file:/", 6))
 		return true;
@@ -116,7 +117,8 @@ static int known_job(const struct request *request, const char *state_dir,
 	if (job_open(state_dir, id, JOB_LOOK, &job, err) < 0)
 		return -1;
 	*ret_report = report_job(&job);
-	if (!same_name(request->source, &job.plan.move.source) ||
+	if ((request->domain ? strcmp(request->source, job.plan.move.source.spec) :
+			       !same_name(request->source, &job.plan.move.source)) ||
 	    !same_name(request->destination, &job.plan.move.destination) ||
 	    job.plan.command != request->command) {
 		found = err_set(err, ERR_REFUSED, id, "that job is another move: %s %s %s",
@@ -174,6 +176,7 @@ static int check_place(const struct job *job, struct err *err)
 static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
 {
 	const struct facts *was = &job->plan.move.source;
+	const struct live_move *live = &job->plan.move.live;
 	struct facts now = { 0 }, target = { 0 };
 	char *why = NULL;
 	int ret = -1;
@@ -188,7 +191,10 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		why = text_copy("it is gone");
 	else
 		why = facts_not_same(was, &now, job->same_boot);
-	if (!why)
+	/* A guest goes on writing to its disk; and has it open. */
+	if (live->uuid)
+		live_drop_own_uses(live, &now.uses);
+	else if (!why)
 		why = facts_changed(was, &now, job->same_boot);
 	if (why) {
 		err_set(err, ERR_REFUSED, was->path,
@@ -222,6 +228,8 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 			next_command(err, options, "abort", job->id);
 			goto out;
 		}
+		if (live->uuid && job->written)
+			live_drop_own_uses(live, &target.uses);
 		if (target.uses.count) {
 			char *uses = text_list_join(&target.uses);
 
@@ -269,6 +277,42 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 	return ret;
 }
 
+/*
+ * Look at the source; and where it is a running domain's disk, at that: then
+ * it is wanted->live.
+ */
+static int inspect_source(struct request *wanted, unsigned flags, struct live_move *live,
+			  struct facts *source, struct err *err)
+{
+	char *path;
+	int found, ret;
+
+	if (!wanted->domain) {
+		if (inspect_named(wanted->source, SPEC_VOLUME, flags, source, err) < 0)
+			return -1;
+		if (wanted->command != COMMAND_MIGRATE || !source->kind || !source->uses.count)
+			return 0;
+		found = live_of_volume(wanted, source, live, err);
+		if (found <= 0)
+			return found;
+	} else {
+		if (live_of_disk(wanted, live, err) < 0)
+			return -1;
+		path = realpath(live->old_path, NULL);
+		if (!path)
+			return err_sys(err, errno, live->old_path, "cannot find the disk on this host");
+		ret = volume_inspect_path(path, flags, source, err);
+		free(path);
+		if (ret < 0)
+			return -1;
+		free(source->spec);
+		source->spec = text_copy(wanted->source);
+	}
+	live_drop_own_uses(live, &source->uses);
+	wanted->live = live;
+	return 0;
+}
+
 /* Look at both ends and plan. */
 static int plan_move(const struct request *request, const char *state_dir, const char *id,
 		     unsigned flags, struct plan *plan, struct err *err)
@@ -277,15 +321,17 @@ static int plan_move(const struct request *request, const char *state_dir, const
 	struct request wanted = *request;
 	char *state = realpath(state_dir, NULL);
 	struct facts source = { 0 }, destination = { 0 };
+	struct live_move live = { 0 };
 	int ret = -1;
 
 	wanted.state_dir = state;
-	if (inspect_named(request->source, SPEC_VOLUME, flags, &source, err) == 0 &&
+	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
 	    inspect_named(request->destination, is_place ? SPEC_PLACE : SPEC_VOLUME, flags,
 			  &destination, err) == 0 &&
 	    (!is_place || look_into_directory(&source, &destination, flags, err) == 0))
 		ret = plan_build(&wanted, id, &source, &destination, plan, err);
 	free(state);
+	live_move_free(&live);
 	facts_free(&source);
 	facts_free(&destination);
 	return ret;
@@ -380,7 +426,8 @@ static int rewind_unproven(struct job *job, struct err *err)
 	bool source = facts_tell_changes(&move->source, job->same_boot);
 	bool target = move->create || facts_tell_changes(&move->destination, job->same_boot);
 
-	if (job_committed(job) || (source && target))
+	/* A mirror is in QEMU, and has seen every write. */
+	if (job_committed(job) || (source && target) || move->live.uuid)
 		return 0;
 	for (size_t i = 0; i < job->plan.step_count; i++) {
 		const struct step_ops *step = job->plan.steps[i];

@@ -12,7 +12,7 @@
 
 const char *command_name(enum command_kind command)
 {
-	return command == COMMAND_MIGRATE ? "migrate" : "copy";
+	return command == COMMAND_MIGRATE ? "migrate" : command == COMMAND_COPY ? "copy" : "swap";
 }
 
 void plan_add_step(struct plan *plan, const struct step_ops *step)
@@ -72,7 +72,7 @@ int plan_build(const struct request *request, const char *job_id,
 	move->bytes_per_second = request->bytes_per_second;
 	move->stall_ms = request->stall_ms;
 
-	if (plan_copy(request, job_id, &plan, err) < 0) {
+	if ((request->live ? plan_live : plan_copy)(request, job_id, &plan, err) < 0) {
 		/* The facts stay the caller's. */
 		move->source = (struct facts){ 0 };
 		move->destination = (struct facts){ 0 };
@@ -124,7 +124,7 @@ json_t *plan_to_json(const struct plan *plan)
 /* A method's name as a string that lives for ever. */
 static const char *method_name(const char *name)
 {
-	static const char *const names[] = { "copy", "reflink" };
+	static const char *const names[] = { "copy", "reflink", "live" };
 
 	for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))
@@ -139,7 +139,8 @@ int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 	const json_t *item;
 	size_t i;
 
-	plan.command = command && !strcmp(command, "copy") ? COMMAND_COPY : COMMAND_MIGRATE;
+	plan.command = command && !strcmp(command, "copy") ? COMMAND_COPY :
+		       command && !strcmp(command, "swap") ? COMMAND_SWAP : COMMAND_MIGRATE;
 	plan.method = method_name(json_get_string(json, "method"));
 	if (!command || !plan.method)
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has a command or a method that this volmig does not know");

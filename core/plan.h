@@ -18,6 +18,7 @@ struct err;
 enum command_kind {
 	COMMAND_MIGRATE,	/* the source goes away in the end, unless it is kept */
 	COMMAND_COPY,		/* the source stays */
+	COMMAND_SWAP,		/* a running domain's disk; the source stays */
 };
 
 /* What the user wants; strings belong to the caller. */
@@ -38,6 +39,14 @@ struct request {
 	enum wipe_mode wipe;
 	uint64_t bytes_per_second;
 	uint64_t stall_ms;
+	const char *connect;		/* libvirt's URI, or NULL */
+	const char *domain, *disk;	/* swap: whose disk is the source */
+	enum live_api api;
+	bool sync_writes;
+	bool hold;			/* --cutover=manual */
+	uint32_t granularity;
+	uint64_t max_pause_ms;
+	const struct live_move *live;	/* the running domain that uses the source; NULL: none does */
 	const char *const *hooks;	/* commands, ends with NULL; or NULL */
 	uint64_t hook_timeout_ms;
 };
@@ -53,7 +62,7 @@ struct not_moved {
 
 struct plan {
 	enum command_kind command;
-	const char *method;		/* "copy" or "reflink": what moves the bytes */
+	const char *method;		/* "copy", "reflink" or "live": what moves the bytes */
 	struct move move;
 	const struct step_ops *steps[PLAN_STEPS_MAX];
 	size_t step_count;
@@ -77,7 +86,7 @@ int plan_check_volume(const struct facts *facts, bool raw, struct err *err);
 
 void plan_free(struct plan *plan);
 
-/* "migrate", "copy". */
+/* "migrate", "copy", "swap". */
 const char *command_name(enum command_kind command);
 
 /* The plan as it is journalled, and back. */

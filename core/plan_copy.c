@@ -27,9 +27,10 @@ static int check_source(const struct request *request, const struct facts *sourc
 }
 
 /* A new file: where, and may it be made there? */
-static int check_new(const struct facts *source, const struct facts *destination,
-		     const char *name, struct plan *plan, struct err *err)
+int plan_check_new_file(const struct move *move, const struct facts *destination, const char *name,
+			struct text_list *warnings, struct err *err)
 {
+	const struct facts *source = &move->source;
 	const char *dir = destination->dir;
 	char need[TEXT_SIZE_MAX], have[TEXT_SIZE_MAX];
 
@@ -56,7 +57,7 @@ static int check_new(const struct facts *source, const struct facts *destination
 				need, source->allocated);
 			return err_next(err, "free some space or choose another place");
 		}
-		text_list_add(&plan->warnings, text_format(
+		text_list_add(warnings, text_format(
 			"%s has %s free; the copy fits only if no more than that of the source's %s is not zero",
 			dir, have, need));
 	}
@@ -105,7 +106,7 @@ static int check_existing(const struct request *request, const struct facts *sou
 	return 0;
 }
 
-static char *base_name(const char *path)
+char *plan_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -147,10 +148,10 @@ static int plan_destination(const struct request *request, const char *job_id,
 		return err_next(err, "leave --delta out to make a full copy");
 	}
 	move->create = true;
-	move->name = base_name(is_directory ? move->source.path : dst->path);
+	move->name = plan_base_name(is_directory ? move->source.path : dst->path);
 	/* Short whatever the name's length, and ours whoever finds it. */
 	move->temp_name = text_format(".volmig-%s", job_id);
-	return check_new(&move->source, dst, move->name, plan, err);
+	return plan_check_new_file(move, dst, move->name, &plan->warnings, err);
 }
 
 /* Why a reflink cannot be had, or NULL. */
@@ -202,10 +203,10 @@ static int choose_method(const struct request *request, struct plan *plan, struc
 }
 
 /* What becomes of the source in the end. */
-static int plan_retirement(const struct request *request, struct plan *plan, struct err *err)
+int plan_retirement(const struct request *request, struct plan *plan, struct err *err)
 {
 	struct move *move = &plan->move;
-	bool keep = request->keep_source || request->command == COMMAND_COPY;
+	bool keep = request->keep_source || request->command != COMMAND_MIGRATE;
 	bool is_file = !strcmp(move->source.kind, "file");
 
 	if (request->verify == VERIFY_NONE && !keep) {

@@ -20,8 +20,20 @@ bool plan_is_below(const char *path, const char *dir);
  * request; on success its methods and steps are filled in.  Pure, as plan_build().
  */
 
+/* Ground that policies share: may a new file be made there, how the source is retired in the end. */
+int plan_check_new_file(const struct move *move, const struct facts *destination, const char *name,
+			struct text_list *warnings, struct err *err);
+int plan_retirement(const struct request *request, struct plan *plan, struct err *err);
+
+/* The last part of a path; free it. */
+char *plan_base_name(const char *path);
+
 /* Block by block on this host, or by sharing extents between two files. */
 int plan_copy(const struct request *request, const char *job_id, struct plan *plan,
+	      struct err *err);
+
+/* The disk of a running domain, request->live, under it. */
+int plan_live(const struct request *request, const char *job_id, struct plan *plan,
 	      struct err *err);
 
 #endif

@@ -35,7 +35,7 @@ static json_t *destination_report(const struct move *move)
 	json_put(json, "spec", json_text(dst->spec));
 	json_put(json, "path", json_text(path));
 	json_put(json, "kind", json_string(move->create ? "file" : dst->kind));
-	json_put(json, "bytes", json_u64(move->create ? move->source.bytes : dst->bytes));
+	json_put(json, "bytes", json_u64(move->create ? move_bytes(move) : dst->bytes));
 	json_put(json, "created", json_boolean(move->create));
 	free(path);
 	return json;
@@ -81,6 +81,10 @@ static json_t *head(const struct plan *plan, const char *job_id, const char *sta
 	json_put(json, "not_moved", not_moved);
 	json_put(json, "source", source_report(&plan->move.source));
 	json_put(json, "destination", destination_report(&plan->move));
+	if (plan->move.live.uuid)
+		json_put(json, "domain", json_pack("{s:o, s:s, s:o}",
+			"name", json_text(plan->move.live.domain), "uuid", plan->move.live.uuid,
+			"disk", json_text(plan->move.live.target)));
 	json_put(json, "warnings", warnings);
 	return json;
 }
@@ -94,6 +98,12 @@ static const char *after_source(const struct move *move)
 	       move->wipe == WIPE_DISCARD ? "discarded" : "kept";
 }
 
+/* A disk in use is compared in part, see the live methods. */
+static const char *verify_mode(const struct move *move)
+{
+	return move->verify == VERIFY_NONE ? "none" : move->live.uuid ? "sample" : "full";
+}
+
 json_t *report_plan(const struct plan *plan, const char *job_id)
 {
 	json_t *json = head(plan, job_id, "planned");
@@ -103,8 +113,8 @@ json_t *report_plan(const struct plan *plan, const char *job_id)
 	json_put(json, "bytes_to_move", json_u64(!strcmp(plan->method, "reflink") ? 0 :
 						 plan->move.source.allocated < plan->move.source.bytes ?
 						 plan->move.source.allocated : plan->move.source.bytes));
-	json_put(json, "verify", json_pack("{s:s, s:s?}", "mode", verify ? "full" : "none",
-					   "algorithm", verify ? "xxh3-128" : NULL));
+	json_put(json, "verify", json_pack("{s:s, s:s?}", "mode", verify_mode(&plan->move),
+					   "algorithm", verify && !plan->move.live.uuid ? "xxh3-128" : NULL));
 	json_put(json, "source_after", json_string(after_source(&plan->move)));
 	return json;
 }
@@ -138,12 +148,13 @@ static const char *source_state(const struct job *job)
 static const char *destination_state(const struct job *job)
 {
 	const struct move *move = &job->plan.move;
-	bool whole = step_is_done(job, &copy_step) || step_is_done(job, &reflink_step);
+	bool whole = step_is_done(job, &copy_step) || step_is_done(job, &reflink_step) ||
+		     step_is_done(job, &mirror_step);
 
 	if (move->create) {
 		if (!job->record.target.kind)
 			return step_is_begun(job, &create_file_step) ? "unfinished" : "absent";
-		return step_is_done(job, &publish_step) ? "complete" : "unfinished";
+		return step_is_done(job, &publish_step) && whole ? "complete" : "unfinished";
 	}
 	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";
 }
@@ -175,11 +186,13 @@ json_t *report_job(const struct job *job)
 		"durable_offset", (json_int_t)record->mark.offset,
 		"shared_extents", record->cloned));
 	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
-		"mode", plan->move.verify == VERIFY_FULL ? "full" : "none",
-		"algorithm", plan->move.verify == VERIFY_FULL ? "xxh3-128" : NULL,
+		"mode", verify_mode(&plan->move),
+		"algorithm", plan->move.verify == VERIFY_FULL && !plan->move.live.uuid ? "xxh3-128" : NULL,
 		"tree_hash", record->verified ? record->tree_hash : NULL,
 		"result", record->verified ? "equal" : NULL,
 		"seconds", (double)record->verify_ns / 1e9));
+	if (plan->move.live.uuid)
+		json_put(json_object_get(json, "verify"), "bytes_compared", json_u64(record->live_compared));
 	json_put(json, "planned_at", json_string(job->planned_at));
 	if (job->stopped)
 		json_put(json, "stopped", json_incref(job->stopped));
@@ -264,6 +277,8 @@ static char *row_method(const json_t *r)
 		return NULL;
 	if (!strcmp(method, "reflink"))
 		return text_copy("reflink: the file system shares the source's extents, no bytes are copied");
+	if (!strcmp(method, "live"))
+		return text_copy("live: mirrored by QEMU while the guest runs");
 	return text_copy("copy: block by block on this host");
 }
 
@@ -279,6 +294,16 @@ static char *row_end(const json_t *end)
 			   text_size(json_get_u64(end, "bytes"), size), json_get_u64(end, "bytes"),
 			   json_get_bool(end, "created") ? ", new" : "",
 			   holds ? ", holds " : "", holds ? holds : "");
+}
+
+static char *row_domain(const json_t *r)
+{
+	const char *now = string_at(r, "domain.now");
+
+	if (!value_at(r, "domain"))
+		return NULL;
+	return text_format("%s, disk %s%s%s", string_at(r, "domain.name"), string_at(r, "domain.disk"),
+			   now ? ": " : "", now ? now : "");
 }
 
 static char *row_source(const json_t *r)
@@ -337,6 +362,14 @@ static char *row_verified(const json_t *r)
 
 	if (!mode)
 		return NULL;
+	if (!strcmp(mode, "sample")) {
+		char size[TEXT_SIZE_MAX];
+		uint64_t bytes = u64_at(r, "verify.bytes_compared");
+
+		if (!bytes)
+			return text_copy("by samples, while it is mirrored");
+		return text_format("%s compared before the pivot, the rest is QEMU's word", text_size(bytes, size));
+	}
 	if (result)
 		return text_format("%s, read back in %.2f s, xxh3-128 %s", result,
 				   json_number_value(value_at(r, "verify.seconds")),
@@ -389,6 +422,7 @@ static const struct {
 	{ "job", row_job },
 	{ "running", row_running },
 	{ "method", row_method },
+	{ "domain", row_domain },
 	{ "from", row_source },
 	{ "to", row_destination },
 	{ "allocated", row_allocated },

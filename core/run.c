@@ -61,6 +61,9 @@ int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 		err_set(err, ERR_REFUSED, job->id, "the job is past its point of no return");
 		return err_next(err, "volmig resume %s", job->id);
 	}
+	if (job->step_begun && job->plan.steps[job->steps_done]->may_undo &&
+	    job->plan.steps[job->steps_done]->may_undo(&ctx, err) < 0)
+		return -1;
 	hooks_tell(job, "pre", "undo");
 	if (job_begin_abort(job, err) < 0)
 		return -1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "job.h"
+#include "live.h"
 #include "report.h"
 #include "support/err.h"
 #include "support/json.h"
@@ -84,7 +85,14 @@ static void add_ends(json_t *report, const struct job *job)
 	if (job->ended)
 		return;
 	json_put(json_object_get(report, "source"), "now",
-		 now_there(&move->source, move->source.path, job->same_boot, move->wipe == WIPE_NONE));
+		 now_there(&move->source, move->source.path, job->same_boot,
+			   move->wipe == WIPE_NONE && !move->live.uuid));
+	if (move->live.uuid) {
+		char *text = live_now(&move->live);
+
+		json_put(json_object_get(report, "domain"), "now", json_text(text));
+		free(text);
+	}
 	if (target->kind) {
 		json_t *now = now_there(target, target->path, job->same_boot, false);
 

@@ -14,6 +14,7 @@ void move_free(struct move *move)
 	facts_free(&move->destination);
 	free(move->name);
 	free(move->temp_name);
+	live_move_free(&move->live);
 	*move = (struct move){ 0 };
 }
 
@@ -34,6 +35,8 @@ json_t *move_to_json(const struct move *move)
 					   move->wipe == WIPE_DISCARD ? "discard" : "none"));
 	json_put(json, "bytes_per_second", json_u64(move->bytes_per_second));
 	json_put(json, "stall_ms", json_u64(move->stall_ms));
+	if (move->live.uuid)
+		json_put(json, "live", live_move_to_json(&move->live));
 	return json;
 }
 
@@ -61,6 +64,7 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 		     !strcmp(wipe, "discard") ? WIPE_DISCARD : WIPE_NONE;
 	move->bytes_per_second = json_get_u64(json, "bytes_per_second");
 	move->stall_ms = json_get_u64(json, "stall_ms");
+	live_move_from_json(&move->live, json_object_get(json, "live"));
 	if (move->create && (!move->name || !move->temp_name || !move->destination.dir)) {
 		move_free(move);
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan does not say what it makes");
@@ -100,6 +104,7 @@ char *move_both_paths(const struct move *move)
 
 static const struct step_ops *const all_steps[] = {
 	&create_file_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
+	&mirror_step, &compare_step, &hold_step, &pivot_step, &release_step,
 	&publish_step, &commit_step, &wipe_source_step, &remove_source_step,
 };
 

@@ -196,7 +196,7 @@ static bool looks_unwritten(const struct step_context *ctx, const struct stat *s
 	const struct facts *src = &ctx->move->source;
 
 	return S_ISREG(st->st_mode) && st->st_blocks <= EMPTY_BLOCKS && st->st_nlink == 1 &&
-	       (st->st_size == 0 || (uint64_t)st->st_size == src->bytes) &&
+	       (st->st_size == 0 || (uint64_t)st->st_size == move_bytes(ctx->move)) &&
 	       (st->st_uid == geteuid() || st->st_uid == src->uid);
 }
 
@@ -237,9 +237,9 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	}
 	if (carry_over(ctx, fd, err) < 0)
 		goto out;
-	if (ftruncate(fd, (off_t)move->source.bytes) < 0) {
+	if (ftruncate(fd, (off_t)move_bytes(move)) < 0) {
 		err_sys(err, errno, path, "cannot make a file of %llu bytes",
-			(unsigned long long)move->source.bytes);
+			(unsigned long long)move_bytes(move));
 		goto out;
 	}
 	if (fsync(fd) < 0 || fsync(dir) < 0) {
@@ -450,7 +450,7 @@ static int check_unchanged(const struct step_context *ctx, int dir, const char *
 	if (fstatat(dir, move->temp_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, path, "cannot look at the destination");
 	mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
-	if ((uint64_t)st.st_size == move->source.bytes &&
+	if ((uint64_t)st.st_size == move_bytes(move) &&
 	    (!ctx->record->verified || mtime_ns == ctx->record->target.mtime_ns ||
 	     mtime_ns == move->source.mtime_ns))
 		return 0;

@@ -27,6 +27,33 @@ enum wipe_mode {
 	WIPE_DISCARD,		/* give its blocks back: punch or discard, reads as zero after */
 };
 
+enum live_api {
+	LIVE_API_AUTO,		/* BlockCopy, or where that is not to be had BlockRebase */
+	LIVE_API_COPY,
+	LIVE_API_REBASE,
+};
+
+/* The disk of a running domain that is moved under it; uuid NULL: no such. */
+struct live_move {
+	char *uri;			/* of libvirt; NULL: its default */
+	char *uuid, *domain;		/* the domain, and its name */
+	char *target;			/* the disk: "vda" */
+	char *old_path, *new_path;	/* what libvirt calls the two volumes */
+	bool persistent;
+	char *definition;		/* a hash of it, without where the disk's bytes are; NULL: not persistent */
+	uint64_t bytes;			/* the size that the guest sees */
+	uint64_t window;		/* so much of a larger destination becomes the disk; 0: all of it */
+	enum live_api api;
+	bool sync_writes;
+	bool hold;			/* stay mirrored until resumed */
+	uint32_t granularity;		/* 0: QEMU's choice */
+	uint64_t max_pause_ms;		/* the guest may be suspended so long to compare; 0: never */
+};
+
+void live_move_free(struct live_move *live);
+json_t *live_move_to_json(const struct live_move *live);
+void live_move_from_json(struct live_move *live, const json_t *json);
+
 /* One move, as planned and journalled; the same from its first step to its last. */
 struct move {
 	struct facts source;
@@ -43,7 +70,11 @@ struct move {
 	enum wipe_mode wipe;		/* wipe it before that */
 	uint64_t bytes_per_second;	/* 0: no limit */
 	uint64_t stall_ms;		/* 0: no limit */
+	struct live_move live;
 };
+
+/* How many bytes are to be moved: the source's, or what of it the guest sees. */
+uint64_t move_bytes(const struct move *move);
 
 void move_free(struct move *move);
 json_t *move_to_json(const struct move *move);
@@ -61,6 +92,7 @@ struct progress_record {
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
 	bool cloned;			/* by reflink: nothing was copied */
+	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
 	struct text_list notes;		/* fall-backs and the like, for the receipt */
 };
 
@@ -101,6 +133,13 @@ struct step_ops {
 	 */
 	int (*undo)(struct step_context *ctx, struct err *err);
 
+	/*
+	 * Asked before an abort of a job that had begun it: may it be taken
+	 * back?  ERR_REFUSED when it has happened and is irrevocable, ERR_UNSURE
+	 * when nobody can tell.  NULL: always.
+	 */
+	int (*may_undo)(struct step_context *ctx, struct err *err);
+
 	/* What it is done to, for the plan; free it. */
 	char *(*object)(const struct move *move);
 };
@@ -122,6 +161,11 @@ extern const struct step_ops copy_step;
 extern const struct step_ops zero_tail_step;		/* what lies beyond the source's size */
 extern const struct step_ops verify_step;
 extern const struct step_ops publish_step;		/* give the destination its name */
+extern const struct step_ops mirror_step;		/* a guest's disk, until both are the same */
+extern const struct step_ops compare_step;		/* what can be compared of a disk in use */
+extern const struct step_ops hold_step;			/* stay mirrored until resumed */
+extern const struct step_ops pivot_step;		/* the guest goes on with the destination; irrevocable */
+extern const struct step_ops release_step;		/* nobody has the source any more, all agree */
 extern const struct step_ops commit_step;		/* look at both ends once more; the point of no return */
 extern const struct step_ops wipe_source_step;
 extern const struct step_ops remove_source_step;

@@ -34,6 +34,25 @@ char *procs_name(const char *pid)
 	return text_copy(name);
 }
 
+bool procs_has_option(const char *pid, const char *option, const char *value)
+{
+	char path[300], *line = NULL;
+	size_t size = 0;
+	bool before = false, found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
+	file = fopen(path, "re");
+	while (file && !found && getdelim(&line, &size, '\0', file) > 0) {
+		found = before && !strcmp(line, value);
+		before = !strcmp(line, option);
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return found;
+}
+
 static bool is_target(const struct procs_target *target, const struct statx *stx)
 {
 	dev_t rdev = makedev(stx->stx_rdev_major, stx->stx_rdev_minor);

@@ -34,4 +34,7 @@ void procs_mapped(const struct procs_target *target, struct text_list *uses);
 /* The name of a process, "?" when it is gone.  Free it. */
 char *procs_name(const char *pid);
 
+/* Was it started with these two arguments, one after the other? */
+bool procs_has_option(const char *pid, const char *option, const char *value);
+
 #endif

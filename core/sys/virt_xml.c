@@ -63,6 +63,7 @@ static void begin_disk(struct reader *reader, const char **attributes)
 	disk->begin = (size_t)XML_GetCurrentByteIndex(reader->parser);
 	disk->tag_end = disk->begin + (size_t)XML_GetCurrentByteCount(reader->parser);
 	disk->source_begin = disk->source_end = disk->tag_end;
+	disk->backing_begin = disk->backing_end = disk->tag_end;
 	set(&disk->source.type, attribute(attributes, "type") ?: "file");
 	set(&disk->device, attribute(attributes, "device") ?: "disk");
 	reader->root = strlen(reader->path);
@@ -143,6 +144,8 @@ static void in_disk(struct reader *reader, const char *path, const char *name, c
 	} else if (!strcmp(path, "/mirror/source")) {
 		begin_source(reader, &disk->mirror, attributes);
 	} else if (is_below(path, "/backingStore") && !strcmp(name, "backingStore")) {
+		if (!strcmp(path, "/backingStore"))
+			disk->backing_begin = (size_t)XML_GetCurrentByteIndex(reader->parser);
 		add_backing(disk, attributes);
 	} else if (is_below(path, "/backingStore") && !strcmp(name, "source") &&
 		   !reader->source && disk->backing_count) {
@@ -186,6 +189,8 @@ static void on_end(void *data, const char *name)
 			reader->root = 0;
 		} else if (!strcmp(path, "/source")) {
 			disk->source_end = after;
+		} else if (!strcmp(path, "/backingStore")) {
+			disk->backing_end = after;
 		}
 		reader->wants_serial = false;
 	}
@@ -401,11 +406,23 @@ out:
 	return ret;
 }
 
+/* Copy xml up to end, and go on at next: what lies between is left out, and the white space before it. */
+static char *copy_up_to(char *to, const char *xml, size_t *at, size_t end, size_t next)
+{
+	to = mempcpy(to, xml + *at, end - *at);
+	while (to[-1] == ' ' || to[-1] == '\n')
+		to--;
+	*at = next;
+	return to;
+}
+
 int virt_xml_without_source(const char *xml, const char *target, char **ret_xml, struct err *err)
 {
 	struct virt_disks disks = { 0 };
 	const struct virt_disk *disk;
-	size_t type_begin = 0, type_end = 0;
+	size_t begin, end, at = 0;
+	bool backing_first;
+	char *out, *to;
 
 	if (virt_xml_disks(xml, &disks, err) < 0)
 		return -1;
@@ -414,10 +431,18 @@ int virt_xml_without_source(const char *xml, const char *target, char **ret_xml,
 		virt_disks_free(&disks);
 		return err_set(err, ERR_FAILED, target, "the definition has no such disk");
 	}
-	find_type(xml + disk->begin, disk->tag_end - disk->begin, &type_begin, &type_end);
-	*ret_xml = text_format("%.*s%.*s%s", (int)(disk->begin + type_begin), xml,
-			       (int)(disk->source_begin - disk->begin - type_end),
-			       xml + disk->begin + type_end, xml + disk->source_end);
+	out = to = text_alloc(strlen(xml) + 1, 1);
+	if (find_type(xml + disk->begin, disk->tag_end - disk->begin, &begin, &end))
+		to = copy_up_to(to, xml, &at, disk->begin + begin, disk->begin + end);
+	backing_first = disk->backing_begin < disk->source_begin;
+	if (backing_first && disk->backing_begin != disk->backing_end)
+		to = copy_up_to(to, xml, &at, disk->backing_begin, disk->backing_end);
+	if (disk->source_begin != disk->source_end)
+		to = copy_up_to(to, xml, &at, disk->source_begin, disk->source_end);
+	if (!backing_first && disk->backing_begin != disk->backing_end)
+		to = copy_up_to(to, xml, &at, disk->backing_begin, disk->backing_end);
+	strcpy(to, xml + at);
 	virt_disks_free(&disks);
+	*ret_xml = out;
 	return 0;
 }

@@ -42,6 +42,7 @@ struct virt_disk {
 	size_t begin, end;			/* the element's place in the XML */
 	size_t tag_end;				/* of its start tag */
 	size_t source_begin, source_end;	/* the <source> element; equal: there is none */
+	size_t backing_begin, backing_end;	/* the <backingStore> element, the same */
 };
 
 struct virt_disks {
@@ -77,7 +78,8 @@ int virt_xml_repoint(const char *xml, const char *target, bool is_device, const 
 		     char **ret_xml, struct err *err);
 
 /*
- * The domain's XML without what says where that disk's bytes are: two that
+ * The domain's XML without what says where that disk's bytes are (its type, its
+ * <source>, and the <backingStore/> that libvirt puts beside it): two that
  * are equal so differ in the disk's source alone.  Free it.
  */
 int virt_xml_without_source(const char *xml, const char *target, char **ret_xml, struct err *err);

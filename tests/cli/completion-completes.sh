@@ -63,6 +63,7 @@ mkdir dst
 accepted() {
 	case $1 in
 	migrate | copy) set -- "$@" ./src.img ./dst/ ;;
+	swap) set -- "$@" web vda ./dst/ ;;
 	attach | detach) set -- "$@" ./src.img ;;
 	*) set -- "$@" c0ffee ;;
 	esac
@@ -73,14 +74,14 @@ accepted() {
 for command in $(commands); do
 	for option in $(options_of "$command" | grep "$tab." | cut -f 1); do
 		case $option in
-		--hook | --hook-timeout)
+		--hook | --hook-timeout | --granularity | --max-pause)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--bwlimit | --job-id | --progress-fd | --stall-timeout | --wait-lock)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--method)
 			# The others are of the future, and refused.
 			is "values of $command $option" "$(offers "$command" "$option" =)" \
-				"$(accepted "$command" "$option" | grep -vx -e pvmove -e lvconvert -e live)" ;;
+				"$(accepted "$command" "$option" | grep -vx -e pvmove -e lvconvert)" ;;
 		*)
 			wanted=$(accepted "$command" "$option")
 			is "values of $command $option" "$(offers "$command" "$option" =)" \

@@ -140,6 +140,30 @@ static void repointing_changes_the_source_alone(void **state)
 	free(changed);
 }
 
+static void an_empty_backing_store_belongs_to_the_source(void **state)
+{
+	static const char *const same[] = {
+		"<disk type='file'>\n <source file='/a'/>\n <target dev='vda'/></disk>",
+		"<disk type='block'>\n <source dev='/b'><slices/></source>\n <backingStore/>\n <target dev='vda'/></disk>",
+		"<disk type='file'>\n <backingStore/>\n <source file='/c'/>\n <target dev='vda'/></disk>",
+	};
+	static const char other[] = "<disk type='file'>\n <source file='/a'/>\n <target dev='vda'/><readonly/></disk>";
+	struct err err = ERR_INIT;
+	char *first = NULL, *next = NULL;
+
+	(void)state;
+	assert_int_equal(virt_xml_without_source(same[0], "vda", &first, &err), 0);
+	for (size_t i = 1; i < sizeof(same) / sizeof(same[0]); i++) {
+		assert_int_equal(virt_xml_without_source(same[i], "vda", &next, &err), 0);
+		assert_string_equal(first, next);
+		free(next);
+	}
+	assert_int_equal(virt_xml_without_source(other, "vda", &next, &err), 0);
+	assert_string_not_equal(first, next);
+	free(next);
+	free(first);
+}
+
 static void destinations_are_written(void **state)
 {
 	struct err err = ERR_INIT;
@@ -185,6 +209,7 @@ int main(void)
 		cmocka_unit_test(sources_that_are_no_paths),
 		cmocka_unit_test(backing_chains_are_read),
 		cmocka_unit_test(repointing_changes_the_source_alone),
+		cmocka_unit_test(an_empty_backing_store_belongs_to_the_source),
 		cmocka_unit_test(destinations_are_written),
 		cmocka_unit_test(what_is_no_xml_is_refused),
 	};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which running domain's disk a volume is, before there is a plan. */
+#ifndef LIVE_H
+#define LIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct facts;
+struct live_move;
+struct request;
+struct text_list;
+
+/*
+ * The disk that a swap names: request->domain and request->disk (a target, or
+ * the path of its source).  ERR_REFUSED where it cannot be moved: the domain
+ * does not run, it is no raw disk of a file or a device, it has a block job,
+ * or libvirt, the definition and QEMU do not agree on it.
+ */
+int live_of_disk(const struct request *request, struct live_move *ret_live, struct err *err);
+
+/*
+ * Is the volume a disk of a running domain?  1 and *ret_live, 0 no (or libvirt
+ * cannot be asked), -1 it is one that cannot be moved.
+ */
+int live_of_volume(const struct request *request, const struct facts *volume,
+		   struct live_move *ret_live, struct err *err);
+
+/* Take out of uses what is the domain's own QEMU. */
+void live_drop_own_uses(const struct live_move *live, struct text_list *uses);
+
+/* Where the domain's disk is now, in words, for status; free it. */
+char *live_now(const struct live_move *live);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The policy of moving the disk of a running domain under it. */
+#include "plan_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/err.h"
+#include "support/json.h"
+
+static int check_source(const struct request *request, const struct live_move *live,
+			const struct facts *source, struct err *err)
+{
+	/* The guest may see a container's magic as data of its own: the domain says that it is raw. */
+	if (plan_check_volume(source, true, err) < 0)
+		return -1;
+	if (source->uses.count) {
+		char *uses = text_list_join(&source->uses);
+
+		err_set(err, ERR_REFUSED, source->spec, "in use not only by domain %s: %s", live->domain, uses);
+		free(uses);
+		return err_next(err, "end that use first");
+	}
+	if (request->delta)
+		return err_set(err, ERR_USAGE, "--delta", "a running domain's disk is always copied in full");
+	if (live->bytes % 512 || live->bytes > source->bytes) {
+		err_set(err, ERR_REFUSED, source->spec,
+			"the guest sees %" PRIu64 " bytes, the volume has %" PRIu64,
+			live->bytes, source->bytes);
+		return err_next(err, "bring the two into agreement first (virsh blockresize)");
+	}
+	if (request->api == LIVE_API_REBASE && live->persistent) {
+		err_set(err, ERR_REFUSED, live->domain,
+			"libvirt's BlockRebase takes no domain that is defined, and undefining it could lose it");
+		return err_next(err, "use --api=copy");
+	}
+	return 0;
+}
+
+static int check_existing(const struct request *request, struct plan *plan, struct err *err)
+{
+	struct move *move = &plan->move;
+	const struct facts *dst = &move->destination;
+	const char *holds = dst->format ? dst->format : dst->signature;
+	char size[TEXT_SIZE_MAX];
+
+	if (request->create) {
+		err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
+		return err_next(err, "leave --create out to move onto it");
+	}
+	if (facts_overlap(&move->source, dst)) {
+		err_set(err, ERR_REFUSED, dst->spec,
+			"source and destination are the same volume, or one is part of the other (%s and %s)",
+			move->source.path, dst->path);
+		return err_next(err, "name two different volumes");
+	}
+	if (dst->uses.count) {
+		char *uses = text_list_join(&dst->uses);
+
+		err_set(err, ERR_REFUSED, dst->spec, "in use: %s", uses);
+		free(uses);
+		return err_next(err, "end that use first");
+	}
+	if (!request->into_existing && (request->command == COMMAND_MIGRATE || holds)) {
+		err_set(err, ERR_REFUSED, dst->spec, "destination exists (%s, %s)",
+			text_size(dst->bytes, size), holds ? holds : "no known signature");
+		return err_next(err, "use --into-existing to overwrite it");
+	}
+	if (dst->read_only)
+		return err_set(err, ERR_REFUSED, dst->spec, "destination is read-only");
+	if (dst->bytes < move->live.bytes) {
+		err_set(err, ERR_REFUSED, dst->spec,
+			"destination is too small: %" PRIu64 " bytes, the guest's disk has %" PRIu64,
+			dst->bytes, move->live.bytes);
+		return err_next(err, "a running domain's disk moves only onto as many bytes, or into the beginning of more");
+	}
+	if (holds)
+		text_list_add(&plan->warnings, text_format("%s on %s is overwritten", holds, dst->path));
+	if (dst->bytes == move->live.bytes)
+		return 0;
+	if (request->api == LIVE_API_REBASE) {
+		err_set(err, ERR_REFUSED, dst->spec, "has %" PRIu64 " bytes, the disk %" PRIu64
+			", and BlockRebase needs the same size", dst->bytes, move->live.bytes);
+		return err_next(err, "use --api=copy");
+	}
+	move->live.window = move->live.bytes;
+	text_list_add(&plan->warnings, text_format(
+		"%s is larger than the disk: its first %" PRIu64 " bytes become the disk (a slice in the domain's XML), "
+		"and the guest's disk cannot be resized until the slice is taken out and the domain started again",
+		dst->path, move->live.bytes));
+	return 0;
+}
+
+static int plan_destination(const struct request *request, const char *job_id, struct plan *plan,
+			    struct err *err)
+{
+	struct move *move = &plan->move;
+	const struct facts *dst = &move->destination;
+	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
+
+	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
+		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
+	if (dst->kind) {
+		/* What the definition will say has to be true after a restart too. */
+		if (!strcmp(dst->kind, "block") && *dst->spec == '/')
+			move->live.new_path = text_copy(dst->spec);
+		else
+			move->live.new_path = text_copy(dst->path);
+		return check_existing(request, plan, err);
+	}
+	if (request->command != COMMAND_MIGRATE && !request->create) {
+		err_set(err, ERR_REFUSED, dst->spec, is_directory ? "is a directory, not a volume" :
+			"no such volume");
+		return err_next(err, "use --create to make it");
+	}
+	if (request->into_existing && !is_directory) {
+		err_set(err, ERR_REFUSED, dst->spec, "no such volume to be overwritten");
+		return err_next(err, "leave --into-existing out to make a new one");
+	}
+	move->create = true;
+	move->name = plan_base_name(is_directory ? move->source.path : dst->path);
+	move->temp_name = text_format(".volmig-%s", job_id);
+	move->live.new_path = move_final_path(move);
+	return plan_check_new_file(move, dst, move->name, &plan->warnings, err);
+}
+
+static int check_method(const struct request *request, struct plan *plan, struct err *err)
+{
+	const struct live_move *live = &plan->move.live;
+
+	if (strcmp(request->method, "auto") && strcmp(request->method, "live")) {
+		err_set(err, ERR_REFUSED, plan->move.source.spec,
+			"method %s is not for a disk of a running domain (%s %s)", request->method,
+			live->domain, live->target);
+		return err_next(err, "leave --method out, or shut the domain down first");
+	}
+	plan->method = "live";
+	plan_add_not_moved(plan, "copy", text_format("domain %s runs and writes to it (disk %s)",
+						     live->domain, live->target));
+	return 0;
+}
+
+static void plan_steps(struct plan *plan)
+{
+	struct move *move = &plan->move;
+
+	if (move->create) {
+		plan_add_step(plan, &create_file_step);
+		/* QEMU and the definition have it by its name from the start. */
+		plan_add_step(plan, &publish_step);
+	}
+	plan_add_step(plan, &mirror_step);
+	if (move->live.hold)
+		plan_add_step(plan, &hold_step);
+	if (move->verify == VERIFY_FULL)
+		plan_add_step(plan, &compare_step);
+	plan_add_step(plan, &pivot_step);
+	if (move->remove || move->wipe != WIPE_NONE)
+		plan_add_step(plan, &release_step);
+	if (move->wipe != WIPE_NONE)
+		plan_add_step(plan, &wipe_source_step);
+	if (move->remove)
+		plan_add_step(plan, &remove_source_step);
+}
+
+int plan_live(const struct request *request, const char *job_id, struct plan *plan, struct err *err)
+{
+	struct move *move = &plan->move;
+	json_t *copy = live_move_to_json(request->live);
+
+	live_move_from_json(&move->live, copy);
+	json_decref(copy);
+	move->live.api = request->api;
+	move->live.sync_writes = request->sync_writes;
+	move->live.hold = request->hold;
+	move->live.granularity = request->granularity;
+	move->live.max_pause_ms = request->max_pause_ms;
+	if (check_source(request, &move->live, &move->source, err) < 0 ||
+	    plan_destination(request, job_id, plan, err) < 0 ||
+	    check_method(request, plan, err) < 0 ||
+	    plan_retirement(request, plan, err) < 0)
+		return -1;
+	plan_steps(plan);
+	return 0;
+}
