@@ -155,8 +155,29 @@ out:
 	return ret;
 }
 
-/* Fork the keeper; *ret_read is where the map comes from. */
-static pid_t start_keeper(const struct thin_volume *thin, const char *record, int *ret_read)
+/*
+ * Jobs that read maps of one pool take turns: the keeper has this lock as long
+ * as it lives.  -1: there is nowhere to put one, or the user wants us to stop.
+ */
+static int take_turn(const char *pool_uuid)
+{
+	char *path = text_format("/run/lock/volmig.%s", pool_uuid);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	free(path);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (interrupt_requested()) {
+			close(fd);
+			return -1;
+		}
+		clock_sleep_ms(50);
+	}
+	return fd;
+}
+
+/* Fork the keeper, and give it turn; *ret_read is where the map comes from. */
+static pid_t start_keeper(const struct thin_volume *thin, const char *record, int turn,
+			  int *ret_read)
 {
 	int ends[2];
 	pid_t pid;
@@ -165,13 +186,21 @@ static pid_t start_keeper(const struct thin_volume *thin, const char *record, in
 		return -1;
 	pid = fork();
 	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR), kept[] = { null, null, null, ends[1], turn };
+
 		/* Neither the terminal's signals nor our death are to end it half-way. */
 		setsid();
 		for (int sig = 1; sig < NSIG; sig++)
 			signal(sig, sig == SIGCHLD ? SIG_DFL : SIG_IGN);
-		dup2(ends[1], 3);
-		close_range(4, ~0U, 0);
+		/* First out of the way of each other, then where they belong. */
+		for (int i = 0; i < 5; i++)
+			kept[i] = fcntl(kept[i], F_DUPFD, 16);
+		for (int i = 0; i < 5; i++)
+			if (dup2(kept[i], i) < 0)
+				close(i);
+		close_range(5, ~0U, 0);
 		fcntl(3, F_SETFD, FD_CLOEXEC);
+		fcntl(4, F_SETFD, FD_CLOEXEC);
 		_exit(keep(thin, record, 3));
 	}
 	close(ends[1]);
@@ -205,7 +234,7 @@ int thin_snapshot_map(dev_t dev, int fd, uint64_t bytes, const char *record,
 	struct thin_map_expect expect = { .bytes = bytes };
 	struct thin_volume thin, after;
 	struct thin_map *map = NULL;
-	int in, status = 0, result, is_thin;
+	int in, turn, status = 0, result, is_thin;
 	pid_t keeper;
 	FILE *f;
 
@@ -222,13 +251,19 @@ int thin_snapshot_map(dev_t dev, int fd, uint64_t bytes, const char *record,
 	if (!thin.pool.writable)
 		return err_set(err, ERR_FAILED, thin.pool.name, "the thin pool takes no writes (%s)",
 			       thin.pool.mode);
-	if (thin.pool.root)
-		return err_set(err, ERR_FAILED, thin.pool.name, "%s", keeper_said(KEEPER_FOREIGN));
 	expect.id = thin.id;
 	expect.chunk = thin.pool.chunk;
 	expect.mapped = thin.mapped;
 
-	keeper = start_keeper(&thin, record, &in);
+	turn = take_turn(thin.pool.uuid);
+	if (interrupt_requested()) {
+		if (turn >= 0)
+			close(turn);
+		return err_set(err, ERR_STOPPED, thin.name, "interrupted");
+	}
+	keeper = start_keeper(&thin, record, turn, &in);
+	if (turn >= 0)
+		close(turn);
 	if (keeper < 0)
 		return err_sys(err, errno, thin.pool.name, "cannot start a process");
 	f = fdopen(in, "r");
