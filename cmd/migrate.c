@@ -65,6 +65,7 @@ int migrate_request(struct frame *frame, const struct migrate_options *move,
 	request->connect = frame->perform.connect;
 	request->source = frame->arguments[0];
 	request->destination = frame->arguments[1];
+	request->places = &frame->arguments[1];
 	request->force_host_copy = move->force_host_copy;
 	request->keep_source = move->keep_source;
 	request->into_existing = move->into_existing;
@@ -100,7 +101,7 @@ int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, 
 
 	output_table(&frame.out, output);
 	migrate_table(&move, running, moving);
-	ret = frame_begin(&frame, cmd, globals, argc, argv, table, 2, 2);
+	ret = frame_begin(&frame, cmd, globals, argc, argv, table, 2, 7);
 	if (ret)
 		goto out;
 	ret = -1;

@@ -11,7 +11,7 @@
 #include "support/log.h"
 
 static const struct cmd commands[] = {
-	{ "migrate", cmd_migrate, "VOLUME PLACE", "move a volume, by the best method", CMD_VOLUME_ARGS },
+	{ "migrate", cmd_migrate, "VOLUME PLACE...", "move a volume, by the best method", CMD_VOLUME_ARGS },
 	{ "copy", cmd_copy, "SOURCE DEST", "copy a volume block by block", CMD_VOLUME_ARGS },
 	{ "swap", cmd_swap, "DOMAIN DISK DEST", "move a running domain's disk onto DEST", CMD_VOLUME_ARGS },
 	{ "attach", cmd_attach, "VOLUME", "make a volume usable as a device of this host", CMD_VOLUME_ARGS },

@@ -15,6 +15,7 @@
 #include "inspect.h"
 #include "job.h"
 #include "live.h"
+#include "places.h"
 #include "report.h"
 #include "run.h"
 #include "support/clock.h"
@@ -24,6 +25,7 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/uuid.h"
+#include "volumes/lv.h"
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
 #define STOP_WAIT_NS (300 * 1000000000ULL)
@@ -183,7 +185,7 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 
 	if (job_committed(job))
 		return 0;
-	if (volume_inspect_path(was->path, INSPECT_USES, &now, err) < 0) {
+	if (volume_inspect_again(was, INSPECT_USES, &now, err) < 0) {
 		err->class = ERR_REFUSED;
 		goto out;
 	}
@@ -214,7 +216,7 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		if (check_place(job, err) < 0)
 			goto out;
 	} else {
-		if (volume_inspect_path(job->plan.move.destination.path, INSPECT_USES, &target, err) < 0)
+		if (volume_inspect_again(&job->plan.move.destination, INSPECT_USES, &target, err) < 0)
 			goto out;
 		if (!target.kind) {
 			err_set(err, ERR_REFUSED, target.path, "the destination is not there");
@@ -247,36 +249,6 @@ out:
 	return ret;
 }
 
-/* A place that is a directory means the file of the source's name in it: is there one already? */
-static int look_into_directory(const struct facts *source, struct facts *destination,
-			       unsigned flags, struct err *err)
-{
-	struct facts inside = { 0 };
-	struct spec spec = { .kind = SPEC_PATH };
-	char *path;
-	int ret;
-
-	if (!source->kind || destination->kind || strcmp(destination->dir, destination->path))
-		return 0;
-	path = text_format("%s/%s", destination->path, strrchr(source->path, '/') + 1);
-	spec.text = path;
-	spec.path = path;
-	ret = volume_inspect(&spec, flags, &inside, err);
-	if (ret == 0 && inside.kind) {
-		free(inside.spec);
-		inside.spec = destination->spec;
-		destination->spec = NULL;
-		facts_free(destination);
-		*destination = inside;
-		inside = (struct facts){ 0 };
-	} else if (ret == 0 && !strcmp(inside.dir, inside.path)) {
-		ret = err_set(err, ERR_REFUSED, path, "is a directory, so no file of that name can be made");
-	}
-	facts_free(&inside);
-	free(path);
-	return ret;
-}
-
 /*
  * Look at the source; and where it is a running domain's disk, at that: then
  * it is wanted->live.
@@ -284,8 +256,7 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 static int inspect_source(struct request *wanted, unsigned flags, struct live_move *live,
 			  struct facts *source, struct err *err)
 {
-	char *path;
-	int found, ret;
+	int found;
 
 	if (!wanted->domain) {
 		if (inspect_named(wanted->source, SPEC_VOLUME, flags, source, err) < 0)
@@ -298,12 +269,7 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 	} else {
 		if (live_of_disk(wanted, live, err) < 0)
 			return -1;
-		path = realpath(live->old_path, NULL);
-		if (!path)
-			return err_sys(err, errno, live->old_path, "cannot find the disk on this host");
-		ret = volume_inspect_path(path, flags, source, err);
-		free(path);
-		if (ret < 0)
+		if (inspect_named(live->old_path, SPEC_VOLUME, flags, source, err) < 0)
 			return -1;
 		free(source->spec);
 		source->spec = text_copy(wanted->source);
@@ -317,7 +283,6 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 static int plan_move(const struct request *request, const char *state_dir, const char *id,
 		     unsigned flags, struct plan *plan, struct err *err)
 {
-	bool is_place = request->command == COMMAND_MIGRATE || request->create;
 	struct request wanted = *request;
 	char *state = realpath(state_dir, NULL);
 	struct facts source = { 0 }, destination = { 0 };
@@ -325,11 +290,12 @@ static int plan_move(const struct request *request, const char *state_dir, const
 	int ret = -1;
 
 	wanted.state_dir = state;
+	/* One read of LVM's metadata serves all of it. */
+	lv_read_hold();
 	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
-	    inspect_named(request->destination, is_place ? SPEC_PLACE : SPEC_VOLUME, flags,
-			  &destination, err) == 0 &&
-	    (!is_place || look_into_directory(&source, &destination, flags, err) == 0))
+	    places_look(request, &source, flags, &destination, err) == 0)
 		ret = plan_build(&wanted, id, &source, &destination, plan, err);
+	lv_read_release();
 	free(state);
 	live_move_free(&live);
 	facts_free(&source);

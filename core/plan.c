@@ -9,6 +9,7 @@
 #include "plan_parts.h"
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/lv.h"
 
 const char *command_name(enum command_kind command)
 {
@@ -63,6 +64,7 @@ int plan_build(const struct request *request, const char *job_id,
 {
 	struct plan plan = { .command = request->command };
 	struct move *move = &plan.move;
+	int (*policy)(const struct request *, const char *, struct plan *, struct err *);
 
 	move->source = *source;
 	move->destination = *destination;
@@ -72,7 +74,14 @@ int plan_build(const struct request *request, const char *job_id,
 	move->bytes_per_second = request->bytes_per_second;
 	move->stall_ms = request->stall_ms;
 
-	if ((request->live ? plan_live : plan_copy)(request, job_id, &plan, err) < 0) {
+	/* What LVM moves inside a group it moves in use or not, by a guest too. */
+	if (destination->lv && destination->lv->wanted_pvs.count)
+		policy = plan_lvm;
+	else if (request->live)
+		policy = plan_live;
+	else
+		policy = source->lv || destination->lv ? plan_lvm : plan_copy;
+	if (policy(request, job_id, &plan, err) < 0) {
 		/* The facts stay the caller's. */
 		move->source = (struct facts){ 0 };
 		move->destination = (struct facts){ 0 };
@@ -124,7 +133,7 @@ json_t *plan_to_json(const struct plan *plan)
 /* A method's name as a string that lives for ever. */
 static const char *method_name(const char *name)
 {
-	static const char *const names[] = { "copy", "reflink", "live" };
+	static const char *const names[] = { "copy", "reflink", "live", "pvmove", "lvconvert" };
 
 	for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))

@@ -21,17 +21,28 @@ enum command_kind {
 	COMMAND_SWAP,		/* a running domain's disk; the source stays */
 };
 
+/* A method that the back end has, and that cannot be used or has failed and was undone: what then? */
+enum fallback {
+	FALLBACK_ALWAYS,	/* go on with the next */
+	FALLBACK_ON_REFUSAL,	/* go on when it cannot be used, fail when it has failed */
+	FALLBACK_NEVER,
+};
+
 /* What the user wants; strings belong to the caller. */
 struct request {
 	enum command_kind command;
 	const char *source;		/* as typed */
-	const char *destination;
+	const char *destination;	/* the first place */
+	const char *const *places;	/* all of them, where there are several, ending with NULL; or NULL */
 	const char *state_dir;		/* canonical; what is below it is no volume; or NULL */
 	const char *method;		/* "auto", or one method's name */
 	bool create;			/* copy: make the destination */
 	bool into_existing;
 	bool raw;			/* --format=raw: a container's magic is just data */
 	bool keep_source;
+	const char *thin_pool;		/* --thin: a thin volume in this pool; or NULL */
+	bool thick;			/* --thick: no thin volume, whatever the source is */
+	enum fallback fallback;
 	bool force_host_copy;
 	bool delta;
 	bool sparse;

@@ -99,11 +99,15 @@ static int plan_destination(const struct request *request, const char *job_id, s
 	const struct facts *dst = &move->destination;
 	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
 
+	if (!dst->kind && dst->lv) {
+		err_set(err, ERR_REFUSED, dst->spec, "no logical volume is made for a running domain's disk so far");
+		return err_next(err, "make it first (lvcreate), then name it and use --into-existing");
+	}
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
 	if (dst->kind) {
 		/* What the definition will say has to be true after a restart too. */
-		if (!strcmp(dst->kind, "block") && *dst->spec == '/')
+		if (strcmp(dst->kind, "file") && *dst->spec == '/')
 			move->live.new_path = text_copy(dst->spec);
 		else
 			move->live.new_path = text_copy(dst->path);

@@ -36,4 +36,16 @@ int plan_copy(const struct request *request, const char *job_id, struct plan *pl
 int plan_live(const struct request *request, const char *job_id, struct plan *plan,
 	      struct err *err);
 
+/* To, from and between logical volumes; those methods that move them online are plan_lvm_online()'s. */
+int plan_lvm(const struct request *request, const char *job_id, struct plan *plan,
+	     struct err *err);
+
+/*
+ * Inside the source's own group, by pvmove or lvconvert: destination.lv is that
+ * group, and its wanted_pvs are the targets (LVM's names).  0: planned, with
+ * plan->method and steps; 1: it cannot be, and why is in plan->not_moved, so
+ * that another method may; -1: refused.
+ */
+int plan_lvm_online(const struct request *request, struct plan *plan, struct err *err);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/lv.h"
 
 void move_free(struct move *move)
 {
@@ -15,6 +16,7 @@ void move_free(struct move *move)
 	free(move->name);
 	free(move->temp_name);
 	live_move_free(&move->live);
+	lvm_move_free(&move->lvm);
 	*move = (struct move){ 0 };
 }
 
@@ -37,6 +39,8 @@ json_t *move_to_json(const struct move *move)
 	json_put(json, "stall_ms", json_u64(move->stall_ms));
 	if (move->live.uuid)
 		json_put(json, "live", live_move_to_json(&move->live));
+	if (move->source.lv || move->destination.lv)
+		json_put(json, "lvm", lvm_move_to_json(&move->lvm));
 	return json;
 }
 
@@ -49,7 +53,8 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 	if (!verify || !wipe)
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan is incomplete");
 	if (facts_from_json(&move->source, json_object_get(json, "source"), err) < 0 ||
-	    facts_from_json(&move->destination, json_object_get(json, "destination"), err) < 0) {
+	    facts_from_json(&move->destination, json_object_get(json, "destination"), err) < 0 ||
+	    lvm_move_from_json(&move->lvm, json_object_get(json, "lvm"), err) < 0) {
 		move_free(move);
 		return -1;
 	}
@@ -65,27 +70,32 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 	move->bytes_per_second = json_get_u64(json, "bytes_per_second");
 	move->stall_ms = json_get_u64(json, "stall_ms");
 	live_move_from_json(&move->live, json_object_get(json, "live"));
-	if (move->create && (!move->name || !move->temp_name || !move->destination.dir)) {
+	if (move->create && (!move->name || !move->temp_name ||
+			     (move->lvm.create ? !move->destination.lv : !move->destination.dir))) {
 		move_free(move);
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan does not say what it makes");
 	}
 	return 0;
 }
 
-char *move_temp_path(const struct move *move)
+/* The path of what is made under that name. */
+static char *new_path(const struct move *move, const char *name)
 {
 	const char *dir = move->destination.dir;
 
-	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", move->temp_name);
+	if (move->lvm.create)
+		return text_format("/dev/%s/%s", move->destination.lv->vg_name, name);
+	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", name);
+}
+
+char *move_temp_path(const struct move *move)
+{
+	return new_path(move, move->temp_name);
 }
 
 char *move_final_path(const struct move *move)
 {
-	const char *dir = move->destination.dir;
-
-	if (!move->create)
-		return text_copy(move->destination.path);
-	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", move->name);
+	return move->create ? new_path(move, move->name) : text_copy(move->destination.path);
 }
 
 char *move_written_path(const struct move *move)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "engines/block_copy.h"
+#include "engines/lvm_move.h"
 #include "volumes/volume.h"
 
 struct err;
@@ -59,18 +60,20 @@ struct move {
 	struct facts source;
 	struct facts destination;	/* what was there when it was planned: a volume, or nothing */
 
-	bool create;			/* the job makes the destination, as a file */
+	bool create;			/* the job makes the destination, a file or (lvm.create) a logical volume */
 	char *name;			/* create: its name in destination.dir */
 	char *temp_name;		/* create: its name there until it is published */
 
 	enum verify_mode verify;
 	bool sparse;
 	bool delta;
-	bool remove;			/* remove the source in the end (a file) */
+	bool remove;			/* remove the source in the end (a file or a logical volume) */
 	enum wipe_mode wipe;		/* wipe it before that */
 	uint64_t bytes_per_second;	/* 0: no limit */
 	uint64_t stall_ms;		/* 0: no limit */
 	struct live_move live;
+
+	struct lvm_move lvm;
 };
 
 /* How many bytes are to be moved: the source's, or what of it the guest sees. */

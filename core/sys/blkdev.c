@@ -139,6 +139,25 @@ dev_t blkdev_by_name(const char *name)
 	return dev;
 }
 
+dev_t blkdev_by_dm_uuid(const char *uuid)
+{
+	DIR *dir = opendir("/sys/block");
+	struct dirent *entry;
+	dev_t found = 0;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		dev_t dev = strncmp(entry->d_name, "dm-", 3) ? 0 : blkdev_by_name(entry->d_name);
+		char *is = dev ? blkdev_attr(dev, "dm/uuid") : NULL;
+
+		if (is && !strcmp(is, uuid))
+			found = dev;
+		free(is);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 void blkdev_list_add(struct blkdev_list *list, dev_t rdev)
 {
 	list->devs = text_grow(list->devs, list->count + 1, sizeof(*list->devs));

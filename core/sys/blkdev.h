@@ -48,6 +48,9 @@ void blkdev_list_free(struct blkdev_list *list);
 /* The device number of what the kernel calls "sda1"; 0: there is none. */
 dev_t blkdev_by_name(const char *name);
 
+/* The device-mapper device with that UUID; 0: there is none. */
+dev_t blkdev_by_dm_uuid(const char *uuid);
+
 /*
  * Sectors of 512 bytes written to or discarded from the device since it came
  * up (Documentation/block/stat.rst, fields 7 and 14), plus one, so that 0 can

@@ -7,6 +7,7 @@
 
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/lv.h"
 #include "volumes/volume.h"
 
 enum field_type {
@@ -72,6 +73,7 @@ void facts_free(struct facts *facts)
 		if (fields[i].type == FIELD_NAME)
 			free(*(char **)field_of(facts, &fields[i]));
 	text_list_free(&facts->uses);
+	lv_facts_free(facts->lv);
 	*facts = (struct facts){ 0 };
 }
 
@@ -103,6 +105,8 @@ json_t *facts_to_json(const struct facts *facts)
 		}
 		json_put(json, fields[i].key, value);
 	}
+	if (facts->lv)
+		json_put(json, "lv", lv_facts_to_json(facts->lv));
 	return json;
 }
 
@@ -156,6 +160,14 @@ int facts_from_json(struct facts *ret_facts, const json_t *json, struct err *err
 		if (!read_field(&facts, &fields[i], json_object_get(json, key)))
 			goto bad;
 	}
+	if (json_object_get(json, "lv") &&
+	    lv_facts_from_json(&facts.lv, json_object_get(json, "lv"), err) < 0) {
+		facts_free(&facts);
+		return -1;
+	}
+	key = "kind";
+	if (facts.kind == lv_volume_ops.kind && (!facts.lv || !facts.lv->uuid))
+		goto bad;
 	*ret_facts = facts;
 	return 0;
 bad:
@@ -217,6 +229,14 @@ static char *block_not_same(const struct facts *was, const struct facts *is, boo
 	return NULL;
 }
 
+static char *lv_not_same(const struct facts *was, const struct facts *is)
+{
+	/* What the device tells when it is opened is just this, as one text. */
+	if (differ(was->wwid, is->wwid))
+		return text_format("another logical volume: %s, was %s", is->wwid, was->wwid);
+	return is->wwid ? NULL : text_copy("it has no UUID");
+}
+
 char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot)
 {
 	if (!was->kind || !is->kind) {
@@ -226,13 +246,15 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 	}
 	if (strcmp(was->kind, is->kind))
 		return text_format("a %s now, was a %s", is->kind, was->kind);
+	if (!strcmp(is->kind, lv_volume_ops.kind))
+		return lv_not_same(was, is);
 	return strcmp(is->kind, file_volume_ops.kind) ? block_not_same(was, is, same_boot) :
 							file_not_same(was, is, same_boot);
 }
 
 bool facts_tell_changes(const struct facts *was, bool same_boot)
 {
-	return strcmp(was->kind, "block") || (same_boot && was->written);
+	return !strcmp(was->kind, file_volume_ops.kind) || (same_boot && was->written);
 }
 
 char *facts_changed(const struct facts *was, const struct facts *is, bool same_boot)
@@ -240,6 +262,9 @@ char *facts_changed(const struct facts *was, const struct facts *is, bool same_b
 	if (is->bytes != was->bytes)
 		return text_format("its size is %" PRIu64 " bytes, was %" PRIu64,
 				   is->bytes, was->bytes);
+	/* The count of an LV begins anew each time that it is activated. */
+	if (!strcmp(is->kind, lv_volume_ops.kind) && is->diskseq != was->diskseq)
+		return NULL;
 	if (is->mtime_ns != was->mtime_ns ||
 	    (same_boot && was->written && is->written && is->written != was->written))
 		return text_copy("it was written to");
@@ -265,10 +290,39 @@ static bool stands_on(const struct facts *a, const struct facts *b)
 	return a->backing_dev && a->backing_dev == b->dev && a->backing_ino == b->ino;
 }
 
+/* Is device one of the physical volumes that lv lies on (or its group's, for what is not there yet)? */
+static bool lies_on(const struct lv_facts *lv, const struct facts *device)
+{
+	for (size_t i = 0; i < lv->pv_count; i++)
+		if (lv->pvs[i].dev && lv->pvs[i].dev == device->dev)
+			return true;
+	return false;
+}
+
+/* Two volumes of one group: the same, snapshot and origin, or pool and thin volume? */
+static bool lvs_overlap(const struct lv_facts *a, const struct lv_facts *b)
+{
+	if (strcmp(a->vg_uuid, b->vg_uuid))
+		return false;
+	if (!strcmp(a->uuid, b->uuid))
+		return true;
+	if (text_list_has(&a->snapshots, b->name) || text_list_has(&b->snapshots, a->name))
+		return true;
+	return (a->pool_uuid && !strcmp(a->pool_uuid, b->uuid)) ||
+	       (b->pool_uuid && !strcmp(b->pool_uuid, a->uuid)) ||
+	       (a->parent && !strcmp(a->parent, b->name)) || (b->parent && !strcmp(b->parent, a->name));
+}
+
 bool facts_overlap(const struct facts *a, const struct facts *b)
 {
 	if (!a->kind || !b->kind)
 		return false;
+	if (a->kind == lv_volume_ops.kind && b->kind == lv_volume_ops.kind)
+		return lvs_overlap(a->lv, b->lv);
+	if (a->kind == lv_volume_ops.kind && b->kind == block_volume_ops.kind && lies_on(a->lv, b))
+		return true;
+	if (b->kind == lv_volume_ops.kind && a->kind == block_volume_ops.kind && lies_on(b->lv, a))
+		return true;
 	if (stands_on(a, b) || stands_on(b, a))
 		return true;
 	if (strcmp(a->kind, b->kind))

@@ -14,7 +14,6 @@ static const struct {
 	const char *prefix;
 	const char *what;
 } foreign[] = {
-	{ "lvm:", "a logical volume" },
 	{ "nbd://", "an NBD export" },
 	{ "nbds://", "an NBD export" },
 	{ "nbd+unix://", "an NBD export" },
@@ -34,7 +33,8 @@ static bool is_lvm_name(const char *name, size_t len)
 	static const char valid[] = "abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_.-";
 
-	return len > 0 && name[0] != '-' && strspn(name, valid) >= len;
+	return len > 0 && len < 128 && name[0] != '-' && strspn(name, valid) >= len &&
+	       !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
 }
 
 /* "vg/lv", and for a place also "vg". */
@@ -54,6 +54,18 @@ static bool is_path_form(const char *text)
 	       !strncmp(text, "./", 2) || !strncmp(text, "../", 3);
 }
 
+static void set_lv(struct spec *spec, const char *text, const char *name)
+{
+	size_t len = strcspn(name, "/");
+
+	*spec = (struct spec){
+		.kind = SPEC_LV,
+		.text = text_copy(text),
+		.vg = text_format("%.*s", (int)len, name),
+		.lv = name[len] ? text_copy(name + len + 1) : NULL,
+	};
+}
+
 int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 	       const char *cwd, struct err *err)
 {
@@ -68,9 +80,19 @@ int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 		if (strncmp(text, foreign[i].prefix, strlen(foreign[i].prefix)))
 			continue;
 		err_set(err, ERR_USAGE, text,
-			"that names %s; this volmig moves raw files and block devices only",
+			"that names %s; this volmig moves raw files, block devices and logical volumes only",
 			foreign[i].what);
 		return err_next(err, "for a file of that name write file:%s", text);
+	}
+	if (!strncmp(text, "lvm:", 4)) {
+		if (is_path_form(text + 4) || !is_lvm_form(text + 4, SPEC_PLACE) ||
+		    (role == SPEC_VOLUME && !strchr(text + 4, '/'))) {
+			err_set(err, ERR_USAGE, text, "is no name of a logical volume%s, lvm:GROUP/NAME",
+				role == SPEC_PLACE ? " or a volume group" : "");
+			return err_next(err, "for a file of that name write file:%s", text);
+		}
+		set_lv(spec, text, text + 4);
+		return 0;
 	}
 	if (!strncmp(text, "file:", 5)) {
 		kind = SPEC_FILE;
@@ -78,10 +100,8 @@ int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 		if (!*path)
 			return err_set(err, ERR_USAGE, text, "the %s has an empty name", noun);
 	} else if (!is_path_form(text) && is_lvm_form(text, role)) {
-		err_set(err, ERR_USAGE, text,
-			"that names a %s; this volmig moves raw files and block devices only",
-			strchr(text, '/') ? "logical volume" : "volume group");
-		return err_next(err, "for a file of that name write ./%s", text);
+		set_lv(spec, text, text);
+		return 0;
 	}
 
 	len = strlen(path);
@@ -102,5 +122,7 @@ void spec_free(struct spec *spec)
 {
 	free(spec->text);
 	free(spec->path);
+	free(spec->vg);
+	free(spec->lv);
 	*spec = (struct spec){ 0 };
 }

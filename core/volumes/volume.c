@@ -25,11 +25,13 @@
 #include "sys/signature.h"
 #include "sys/uses.h"
 #include "volumes/format.h"
+#include "volumes/look.h"
+#include "volumes/lv.h"
 #include "volumes/spec.h"
 
 #define ALIGN_MAX 65536U
 
-static const struct volume_ops *const kinds[] = { &file_volume_ops, &block_volume_ops };
+static const struct volume_ops *const kinds[] = { &file_volume_ops, &block_volume_ops, &lv_volume_ops };
 
 const struct volume_ops *volume_ops_by_kind(const char *kind)
 {
@@ -57,8 +59,7 @@ static const char *mode_name(mode_t mode)
 	}
 }
 
-/* What the system says against a name: nothing was touched, so it is a refusal. */
-static int refuse_sys(struct err *err, int number, const char *object, const char *text)
+int look_refuse_sys(struct err *err, int number, const char *object, const char *text)
 {
 	err_sys(err, number, object, "%s", text);
 	err->class = ERR_REFUSED;
@@ -160,7 +161,7 @@ static int look_at_directory(struct facts *facts, struct err *err)
 	unsigned long magic;
 
 	if (stat(dir, &st) < 0 || statfs(dir, &fs) < 0 || statvfs(dir, &vfs) < 0)
-		return refuse_sys(err, errno, dir, "cannot look at the directory");
+		return look_refuse_sys(err, errno, dir, "cannot look at the directory");
 	facts->dir_dev = st.st_dev;
 	facts->dir_ino = st.st_ino;
 	facts->dir_birth_ns = volume_birth(AT_FDCWD, dir);
@@ -217,7 +218,7 @@ static int resolve_missing(const char *missing, const char *spec, struct facts *
 			err_set(err, ERR_REFUSED, spec, "there is no directory %s", parent);
 			err_next(err, "check the name, or make the directory first");
 		} else {
-			refuse_sys(err, errno, spec, "cannot look it up");
+			look_refuse_sys(err, errno, spec, "cannot look it up");
 		}
 		goto out;
 	}
@@ -233,8 +234,7 @@ out:
 	return ret;
 }
 
-/* What lies on it: container magic and signatures. */
-static int look_inside(int fd, struct facts *facts, struct err *err)
+int look_inside(int fd, struct facts *facts, struct err *err)
 {
 	char head[FORMAT_HEAD_BYTES], tail[FORMAT_TAIL_BYTES];
 	ssize_t head_length, tail_length = 0;
@@ -246,7 +246,7 @@ static int look_inside(int fd, struct facts *facts, struct err *err)
 	if (facts->kind == file_volume_ops.kind && facts->bytes >= sizeof(tail))
 		tail_length = pread(fd, tail, sizeof(tail), (off_t)(facts->bytes - sizeof(tail)));
 	if ((head_length < 0 || tail_length < 0) && errno != EIO)
-		return refuse_sys(err, errno, facts->spec, "cannot read it");
+		return look_refuse_sys(err, errno, facts->spec, "cannot read it");
 	format = format_detect(head, head_length > 0 ? (size_t)head_length : 0,
 			       tail, tail_length > 0 ? (size_t)tail_length : 0);
 	facts->format = text_copy(format);
@@ -270,7 +270,7 @@ static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct fa
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
-		return refuse_sys(err, errno, facts->spec, "cannot open it for reading");
+		return look_refuse_sys(err, errno, facts->spec, "cannot open it for reading");
 	facts->kind = ops->kind;
 	if (ops->identify(fd, facts, err) < 0)
 		goto out;
@@ -309,12 +309,19 @@ static int look(const struct spec *spec, unsigned flags, struct facts *facts, st
 	const struct volume_ops *ops;
 	struct stat st;
 
+	int found;
+
 	facts->spec = text_copy(spec->text);
+	if (spec->kind == SPEC_LV)
+		return look_for_lv(spec->vg, spec->lv, flags, facts, err);
 	facts->path = realpath(spec->path, NULL);
-	if (!facts->path && errno == ENOENT)
-		return resolve_missing(spec->path, spec->text, facts, err);
+	if (!facts->path && errno == ENOENT) {
+		found = look_for_lv_path(spec->path, 0, flags, facts, err);
+		return found ? (found < 0 ? -1 : 0) :
+			       resolve_missing(spec->path, spec->text, facts, err);
+	}
 	if (!facts->path || lstat(facts->path, &st) < 0)
-		return refuse_sys(err, errno, spec->text, "cannot look it up");
+		return look_refuse_sys(err, errno, spec->text, "cannot look it up");
 
 	if (S_ISDIR(st.st_mode)) {
 		facts->dir = text_copy(facts->path);
@@ -327,7 +334,8 @@ static int look(const struct spec *spec, unsigned flags, struct facts *facts, st
 			       spec->kind == SPEC_FILE ? "a file" : "a file or a block device");
 	if (spec->directory)
 		return err_set(err, ERR_REFUSED, spec->text, "is not a directory");
-	return look_at_thing(ops, flags, facts, err);
+	found = ops == &block_volume_ops ? look_for_lv_path(facts->path, st.st_rdev, flags, facts, err) : 0;
+	return found ? (found < 0 ? -1 : 0) : look_at_thing(ops, flags, facts, err);
 }
 
 int volume_inspect(const struct spec *spec, unsigned flags, struct facts *ret_facts,
@@ -351,7 +359,8 @@ int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_fact
 	int ret = volume_inspect(&spec, flags, ret_facts, err);
 
 	free(copy);
-	if (ret == 0 && strcmp(ret_facts->path, path)) {
+	/* A logical volume has many names, and is known by its UUID. */
+	if (ret == 0 && !ret_facts->lv && strcmp(ret_facts->path, path)) {
 		err_set(err, ERR_REFUSED, path, "leads to %s now, by a symbolic link", ret_facts->path);
 		facts_free(ret_facts);
 		return -1;
@@ -408,7 +417,7 @@ static int open_fd(const char *path, int flags, const struct volume_ops *ops, bo
 
 	*ret_direct = true;
 	/* Opening whatever else is there now might wait forever. */
-	if (lstat(path, &st) == 0 && ops_by_mode(st.st_mode) != ops)
+	if (lstat(path, &st) == 0 && (ops == &file_volume_ops ? !S_ISREG(st.st_mode) : !S_ISBLK(st.st_mode)))
 		return err_set(err, ERR_REFUSED, path, "is %s now, was %s", mode_name(st.st_mode),
 			       ops == &file_volume_ops ? "a file" : "a block device");
 	flags |= O_NOFOLLOW | O_CLOEXEC | ops->open_flags;
@@ -456,16 +465,25 @@ int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flag
 	struct volume vol = VOLUME_INIT;
 	struct facts now = { .kind = facts->kind };
 	struct err ignored = ERR_INIT;
+	char *node = NULL;
 
 	assert(facts->kind);
 	ops = volume_ops_by_kind(facts->kind);
 	vol.ops = ops;
 	vol.path = text_copy(facts->path);
-	vol.fd = open_fd(facts->path, flags & OPEN_WRITE ? O_RDWR : O_RDONLY, ops,
+	/* A logical volume by its UUID: its names may be another's by now. */
+	if (ops == &lv_volume_ops) {
+		node = blkdev_node(lv_device(facts->lv));
+		if (!node) {
+			err_set(err, ERR_FAILED, facts->path, "is not active");
+			goto fail;
+		}
+	}
+	vol.fd = open_fd(node ? node : facts->path, flags & OPEN_WRITE ? O_RDWR : O_RDONLY, ops,
 			 &vol.direct, err);
 	if (vol.fd < 0)
 		goto fail;
-	now.path = text_copy(facts->path);
+	now.path = text_copy(node ? node : facts->path);
 	if (ops->identify(vol.fd, &now, err) < 0 ||
 	    check_identity(&vol, facts, &now, same_boot, err) < 0)
 		goto fail;
@@ -483,10 +501,12 @@ int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flag
 		err_sys(err, errno, vol.path, "cannot turn direct I/O off");
 		goto fail;
 	}
+	free(node);
 	facts_free(&now);
 	*ret_vol = vol;
 	return 0;
 fail:
+	free(node);
 	facts_free(&now);
 	volume_close(&vol, &ignored);
 	return -1;

@@ -13,6 +13,7 @@
 #include "support/text.h"
 
 struct err;
+struct lv_facts;
 struct spec;
 
 /*
@@ -22,11 +23,11 @@ struct spec;
  */
 struct facts {
 	char *spec;		/* as the user gave it */
-	const char *kind;	/* "file", "block"; NULL: there is nothing of that name */
+	const char *kind;	/* "file", "block", "lv"; NULL: there is nothing of that name */
 	char *path;		/* canonical absolute path; where nothing exists: where it would be */
 
 	/* Identity: what the thing is, by whatever name it was called. */
-	uint64_t dev;		/* file: st_dev; block: st_rdev */
+	uint64_t dev;		/* file: st_dev; block, lv: st_rdev (of an LV that is not active: 0) */
 	uint64_t ino;		/* file: st_ino; block: 0 */
 	uint64_t diskseq;	/* block: the kernel's count of attachments (BLKGETDISKSEQ), or 0 */
 	int64_t birth_ns;	/* file: time of birth since the epoch, or 0 */
@@ -60,6 +61,9 @@ struct facts {
 	char *unremovable;	/* why, writable or not, it (or what is made there) stays; or NULL */
 	bool reflinks;		/* the file system can share extents between files */
 	char *fs_type;		/* "ext4", "xfs", ... by statfs */
+
+	/* A logical volume (kind "lv"), or with kind NULL a place in a group; else NULL.  See lv.h. */
+	struct lv_facts *lv;
 };
 
 void facts_free(struct facts *facts);
@@ -112,6 +116,14 @@ int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_fact
 			struct err *err);
 
 /*
+ * The same for what was looked at before, whatever its names are by now: a
+ * logical volume (or its group, for a place) is found again by its UUIDs, all
+ * else by its path.
+ */
+int volume_inspect_again(const struct facts *was, unsigned flags, struct facts *ret_facts,
+			 struct err *err);
+
+/*
  * The facts of an open file or device without uses and contents, for a thing
  * that was made just now: whatever has become of its name, this is it.
  */
@@ -153,7 +165,7 @@ enum zero_how {
 };
 
 struct volume_ops {
-	const char *kind;	/* "file", "block": stable, journalled */
+	const char *kind;	/* "file", "block", "lv": stable, journalled */
 
 	int open_flags;		/* in addition to the usual ones: O_EXCL for devices */
 
@@ -202,7 +214,7 @@ struct volume_ops {
 		    enum zero_how how, struct err *err);
 };
 
-extern const struct volume_ops file_volume_ops, block_volume_ops;
+extern const struct volume_ops file_volume_ops, block_volume_ops, lv_volume_ops;
 
 /* NULL: there is no such kind. */
 const struct volume_ops *volume_ops_by_kind(const char *kind);

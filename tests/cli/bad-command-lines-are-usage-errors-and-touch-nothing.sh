@@ -83,7 +83,9 @@ for command in migrate copy; do
 	for word in '' 1 5e0c2f6a ${id}0 ${id%?} "{$id}" ../../etc "$(printf '%s\n' $id x)"; do
 		refuses 2 "$command --job-id='$word'" 'UUID' "$VOLMIG" $command ./a ./b/ "--job-id=$word"
 	done
-	refuses 2 "$command: a logical volume" 'that names a logical volume.*file' "$VOLMIG" $command vg0/web ./b/
+	refuses 3 "$command: a logical volume that is not there" \
+		"no volume group vg0; for a file of that name write ./vg0/web" \
+		"$VOLMIG" $command vg0/web ./b/
 	refuses 2 "$command: an NBD export" 'that names an NBD export' "$VOLMIG" $command ./a nbd://h/x
 done
 

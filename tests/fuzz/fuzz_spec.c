@@ -22,6 +22,11 @@ static void check_parsed(const struct spec *spec, const char *text, enum spec_ro
 	struct err err = ERR_INIT;
 
 	assert(!strcmp(spec->text, text));
+	if (spec->kind == SPEC_LV) {
+		assert(!spec->path && spec->vg && *spec->vg && !strchr(spec->vg, '/'));
+		assert(spec->lv ? *spec->lv && !strchr(spec->lv, '/') : role == SPEC_PLACE);
+		return;
+	}
 	assert(spec->path[0] == '/');
 	assert(strlen(spec->path) < PATH_MAX);
 	assert((spec->kind == SPEC_FILE) == !strncmp(text, "file:", 5));

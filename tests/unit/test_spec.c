@@ -35,6 +35,13 @@ static int parse(struct spec *spec, const char *text, enum spec_role role, const
 	if (ret == 0) {
 		assert_int_equal(err->class, ERR_NONE);
 		assert_string_equal(spec->text, text);
+		if (spec->kind == SPEC_LV) {
+			assert_null(spec->path);
+			assert_non_null(spec->vg);
+			return ret;
+		}
+		assert_null(spec->vg);
+		assert_null(spec->lv);
 		assert_int_equal(spec->path[0], '/');
 		assert_true(strlen(spec->path) < PATH_MAX);
 	} else {
@@ -103,6 +110,8 @@ static const struct {
 
 	/* What LVM would never call anything is a path without more ado. */
 	{ "a/b/c", AS_BOTH, SPEC_PATH, CWD "/a/b/c", false },
+	{ "a/..", AS_BOTH, SPEC_PATH, CWD "/a/..", true },
+	{ "a/.", AS_BOTH, SPEC_PATH, CWD "/a/.", true },
 	{ "my image", AS_BOTH, SPEC_PATH, CWD "/my image", false },
 	{ "-x", AS_BOTH, SPEC_PATH, CWD "/-x", false },
 	{ "--help", AS_BOTH, SPEC_PATH, CWD "/--help", false },
@@ -152,15 +161,11 @@ static const struct {
 	{ "file:", AS_VOLUME, "the volume has an empty name", "" },
 	{ "file:", AS_PLACE, "the place has an empty name", "" },
 
-	{ "lvm:vg0/web", AS_BOTH, "a logical volume", "file:lvm:vg0/web" },
-	{ "lvm:vg1", AS_BOTH, "a logical volume", "file:lvm:vg1" },
-	{ "lvm:", AS_BOTH, "a logical volume", "file:lvm:" },
-	{ "vg0/web", AS_BOTH, "a logical volume", "./vg0/web" },
-	{ "vg1/pool0", AS_BOTH, "a logical volume", "./vg1/pool0" },
-	{ "vg.0_a+b-c/web-1", AS_BOTH, "a logical volume", "./vg.0_a+b-c/web-1" },
-	{ "images/web.img", AS_BOTH, "a logical volume", "./images/web.img" },
-	{ "vg1", AS_PLACE, "a volume group", "./vg1" },
-	{ "web.img", AS_PLACE, "a volume group", "./web.img" },
+	{ "lvm:", AS_BOTH, "is no name of a logical volume", "file:lvm:" },
+	{ "lvm:vg1", AS_VOLUME, "is no name of a logical volume", "file:lvm:vg1" },
+	{ "lvm:vg1/", AS_BOTH, "is no name of a logical volume", "file:lvm:vg1/" },
+	{ "lvm:/dev/vg1/web", AS_BOTH, "is no name of a logical volume", "file:lvm:/dev/vg1/web" },
+	{ "lvm:vg1/web/x", AS_BOTH, "is no name of a logical volume", "file:lvm:vg1/web/x" },
 
 	{ "nbd://h/export", AS_BOTH, "an NBD export", "file:nbd://h/export" },
 	{ "nbds://h/export", AS_BOTH, "an NBD export", "file:nbds://h/export" },
@@ -176,6 +181,41 @@ static const struct {
 	{ "vhdx:x", AS_BOTH, "a VHDX image", "file:vhdx:x" },
 	{ "vdi:x", AS_BOTH, "a VDI image", "file:vdi:x" },
 };
+
+/* Names of logical volumes and, as places, of groups. */
+static const struct {
+	const char *text;
+	enum roles roles;
+	const char *vg, *lv;
+} of_lvm[] = {
+	{ "lvm:vg0/web", AS_BOTH, "vg0", "web" },
+	{ "lvm:vg1", AS_PLACE, "vg1", NULL },
+	{ "vg0/web", AS_BOTH, "vg0", "web" },
+	{ "vg1/pool0", AS_BOTH, "vg1", "pool0" },
+	{ "vg.0_a+b-c/web-1", AS_BOTH, "vg.0_a+b-c", "web-1" },
+	{ "images/web.img", AS_BOTH, "images", "web.img" },
+	{ "vg1", AS_PLACE, "vg1", NULL },
+	{ "web.img", AS_PLACE, "web.img", NULL },
+};
+
+static void logical_volumes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(of_lvm); i++) {
+		for (enum spec_role role = SPEC_VOLUME; role <= SPEC_PLACE; role++) {
+			struct spec spec;
+			struct err err;
+
+			if (!(of_lvm[i].roles & (role == SPEC_VOLUME ? AS_VOLUME : AS_PLACE)))
+				continue;
+			assert_int_equal(parse(&spec, of_lvm[i].text, role, CWD, &err), 0);
+			assert_int_equal(spec.kind, SPEC_LV);
+			assert_string_equal(spec.vg, of_lvm[i].vg);
+			assert_string_equal(spec.lv ?: "none", of_lvm[i].lv ?: "none");
+			spec_free(&spec);
+		}
+	}
+}
 
 /* What it is told apart as, and that the advice works. */
 static void what_is_refused(void **state)
@@ -262,7 +302,7 @@ static void working_directories(void **state)
 	spec_free(&spec);
 }
 
-/* Each byte in each place of a two-part name: read or refused, and an LVM name only by LVM's letters. */
+/* Each byte in each place of a two-part name: read, and an LVM name only by LVM's letters. */
 static void every_byte(void **state)
 {
 	static const char lvm[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+_.-";
@@ -283,10 +323,9 @@ static void every_byte(void **state)
 			if (at == 2)
 				lvm_form = byte == '/';
 			ret = parse(&spec, text, SPEC_VOLUME, CWD, &err);
-			if (ret != (lvm_form ? -1 : 0))
+			if (ret < 0 || (spec.kind == SPEC_LV) != lvm_form)
 				fail_msg("\"%s\" gives %d", text, ret);
-			if (ret == 0)
-				spec_free(&spec);
+			spec_free(&spec);
 		}
 	}
 }
@@ -296,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_taken),
 		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(logical_volumes),
 		cmocka_unit_test(long_names),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(every_byte),

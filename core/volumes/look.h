@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files that look at volumes share: volume.c and lv_look.c. */
+#ifndef VOLUMES_LOOK_H
+#define VOLUMES_LOOK_H
+
+#include "volumes/volume.h"
+
+struct lv_facts;
+
+/* What lies on it: container magic and signatures. */
+int look_inside(int fd, struct facts *facts, struct err *err);
+
+/* What the system says against a name: nothing was touched, so it is a refusal. */
+int look_refuse_sys(struct err *err, int number, const char *object, const char *text);
+
+/*
+ * Fill in the facts of a logical volume that LVM knows, or of a place in a
+ * group.  lv is taken over.
+ */
+int look_at_lv(struct lv_facts *lv, unsigned flags, struct facts *facts, struct err *err);
+
+/* "vg/name"; name NULL: the group. */
+int look_for_lv(const char *vg, const char *name, unsigned flags, struct facts *facts,
+		struct err *err);
+
+/*
+ * A path below /dev at which nothing is, or a device: does it name a logical
+ * volume, active or not?  1 yes (looked at), 0 no, -1 error.
+ */
+int look_for_lv_path(const char *path, uint64_t dev, unsigned flags, struct facts *facts,
+		     struct err *err);
+
+#endif
