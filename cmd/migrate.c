@@ -58,7 +58,7 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 	run_table(&move->run, running);
 }
 
-int migrate_request(struct frame *frame, const struct migrate_options *move,
+int migrate_request(struct frame *frame, struct migrate_options *move,
 		    struct request *request)
 {
 	request->command = COMMAND_MIGRATE;

@@ -22,7 +22,7 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
  * Check what was typed, and say what it asks for: request and frame->perform.
  * Their strings belong to frame and move.  Returns -1 with frame->err set.
  */
-int migrate_request(struct frame *frame, const struct migrate_options *move,
+int migrate_request(struct frame *frame, struct migrate_options *move,
 		    struct request *request);
 
 void migrate_options_free(struct migrate_options *move);

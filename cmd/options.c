@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "report.h"
+#include "support/calendar.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
@@ -60,10 +61,50 @@ void run_table(struct run_options *run, struct poptOption table[static RUN_TABLE
 		  "as JSON on its standard input; may be given more than once", "CMD" },
 		{ "hook-timeout", '\0', POPT_ARG_STRING, &run->hook_timeout, 0,
 		  "kill a hook that takes longer; 0: never (default: 5m)", "TIME" },
+		{ NULL, '\0', POPT_ARG_INCLUDE_TABLE, run->terms_table, 0, NULL, NULL },
 		POPT_TABLEEND
 	};
 
 	memcpy(table, options, sizeof(options));
+	terms_table(&run->terms, run->terms_table);
+}
+
+void terms_table(struct terms_options *terms, struct poptOption table[static TERMS_TABLE_SIZE])
+{
+	const struct poptOption options[TERMS_TABLE_SIZE] = {
+		{ "limit", '\0', POPT_ARG_ARGV, &terms->limits, 0,
+		  "KEY=N: run only while fewer than N jobs use the same KEY, which is max-jobs, "
+		  "device, vg, fs or host; may be given more than once", "LIMIT" },
+		{ "window", '\0', POPT_ARG_ARGV, &terms->windows, 0,
+		  "run only then: [DAYS] HH:MM-HH:MM; stop, resumable, at its end; may be "
+		  "given more than once", "WHEN" },
+		{ "rate-profile", '\0', POPT_ARG_STRING, &terms->rates, 0,
+		  "limits of the rate over the day: HH:MM-HH:MM=RATE,...,else=RATE", "PROFILE" },
+		{ "nice", '\0', POPT_ARG_NONE, &terms->nice, 0,
+		  "let the I/O of others go first (I/O priority idle)", NULL },
+		{ "max-latency", '\0', POPT_ARG_STRING, &terms->max_latency, 0,
+		  "slow down while requests to the disks take longer than this", "TIME" },
+		POPT_TABLEEND
+	};
+
+	memcpy(table, options, sizeof(options));
+}
+
+static void free_words(char **words)
+{
+	for (char **word = words; word && *word; word++)
+		free(*word);
+	free(words);
+}
+
+void terms_options_free(struct terms_options *terms)
+{
+	free_words(terms->limits);
+	free_words(terms->windows);
+	free(terms->rates);
+	free(terms->max_latency);
+	free(terms->all_windows);
+	*terms = (struct terms_options){ 0 };
 }
 
 void run_options_free(struct run_options *run)
@@ -77,6 +118,7 @@ void run_options_free(struct run_options *run)
 		free(*hook);
 	free(run->hooks);
 	free(run->hook_timeout);
+	terms_options_free(&run->terms);
 }
 
 void options_list(const struct poptOption *table)
@@ -127,19 +169,41 @@ static int take_arguments(struct frame *frame, int min, int max)
 	return 0;
 }
 
+int frame_parse(struct frame *frame, const struct cmd *cmd, int argc, const char **argv,
+		const struct poptOption *table, int min_arguments, int max_arguments)
+{
+	const char *name = argv[0];
+	char program[64], usage[64];
+	int code;
+
+	frame->cmd = cmd;
+	/* popt takes the program's name for its usage line from here. */
+	snprintf(program, sizeof(program), "volmig %s", cmd->name);
+	snprintf(usage, sizeof(usage), "[OPTION...] %s", cmd->arguments);
+	argv[0] = program;
+	frame->argv = config_arguments(frame->globals->config, table, false, argc, argv, &argc);
+	frame->popt = poptGetContext("volmig", argc, frame->argv, table, 0);
+	poptSetOtherOptionHelp(frame->popt, usage);
+	code = poptGetNextOpt(frame->popt);
+	argv[0] = name;
+	if (code < -1) {
+		const char *option = poptBadOption(frame->popt, POPT_BADOPTION_NOALIAS);
+
+		return frame_usage(frame, option, poptStrerror(code));
+	}
+	return take_arguments(frame, min_arguments, max_arguments);
+}
+
 int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals *globals,
 		int argc, const char **argv, const struct poptOption *table,
 		int min_arguments, int max_arguments)
 {
-	const char *name = argv[0];
-	char prefix[64], usage[64];
-	int code;
+	char prefix[64];
 
 	if (globals->visit) {
 		globals->visit(cmd, table, globals->visit_data);
 		return 1;
 	}
-	frame->cmd = cmd;
 	frame->globals = globals;
 	frame->perform.state_dir = globals->state_dir;
 	frame->perform.connect = globals->connect;
@@ -150,23 +214,11 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 		options_list(table);
 		return 1;
 	}
-	/* popt takes the program's name for its usage line from here. */
-	snprintf(prefix, sizeof(prefix), "volmig %s", cmd->name);
-	snprintf(usage, sizeof(usage), "[OPTION...] %s", cmd->arguments);
-	argv[0] = prefix;
-	frame->argv = config_arguments(globals->config, table, false, argc, argv, &argc);
-	frame->popt = poptGetContext("volmig", argc, frame->argv, table, 0);
-	poptSetOtherOptionHelp(frame->popt, usage);
-	code = poptGetNextOpt(frame->popt);
-	argv[0] = name;
-	if (code < -1) {
-		const char *option = poptBadOption(frame->popt, POPT_BADOPTION_NOALIAS);
-
-		return frame_usage(frame, option, poptStrerror(code));
-	}
+	if (frame_parse(frame, cmd, argc, argv, table, min_arguments, max_arguments) < 0)
+		return -1;
 	if (frame->out.quiet)
 		log_set_level(LOG_QUIET);
-	return take_arguments(frame, min_arguments, max_arguments);
+	return 0;
 }
 
 int frame_time(struct frame *frame, const char *option, const char *text, uint64_t *ret_ms)
@@ -186,14 +238,14 @@ int frame_time(struct frame *frame, const char *option, const char *text, uint64
 	return -1;
 }
 
-static int parse_rate(struct frame *frame, const char *text, uint64_t *ret_rate)
+int frame_rate(struct frame *frame, const char *name, const char *text, uint64_t *ret_rate)
 {
 	int error = text_parse_size(text, ret_rate);
 	char *object;
 
 	if (!error && *ret_rate)
 		return 0;
-	object = text_format("--bwlimit=%s", text);
+	object = text_format("%s=%s", name, text);
 	frame_usage(frame, object, error == -ERANGE ? "the rate is too large" : !error ?
 		    "the rate must not be zero; leave the option out for no limit" :
 		    "not a rate; give bytes per second, with K, M or G");
@@ -201,7 +253,69 @@ static int parse_rate(struct frame *frame, const char *text, uint64_t *ret_rate)
 	return -1;
 }
 
-int frame_run_options(struct frame *frame, const struct run_options *run, struct request *request)
+/* Several windows are one list of them. */
+static int take_windows(struct frame *frame, struct terms_options *options)
+{
+	for (char **word = options->windows; word && *word; word++) {
+		struct calendar calendar;
+		const char *why = calendar_parse_windows(*word, &calendar);
+		char *all, *object;
+
+		if (why) {
+			object = text_format("--window=%s", *word);
+			frame_usage(frame, object, why);
+			free(object);
+			return -1;
+		}
+		calendar_free(&calendar);
+		all = options->all_windows ? text_format("%s, %s", options->all_windows, *word) :
+					     text_copy(*word);
+		free(options->all_windows);
+		options->all_windows = all;
+	}
+	options->terms.windows = options->all_windows;
+	return 0;
+}
+
+int frame_terms(struct frame *frame, struct terms_options *options)
+{
+	struct terms *terms = &options->terms;
+	uint64_t ms = 0;
+
+	for (char **word = options->limits; word && *word; word++)
+		if (limits_add(&terms->limits, *word, &frame->err) < 0)
+			return -1;
+	if (take_windows(frame, options) < 0)
+		return -1;
+	if (options->rates) {
+		struct calendar calendar;
+		const char *why = calendar_parse_rates(options->rates, &calendar);
+
+		if (why) {
+			char *object = text_format("--rate-profile=%s", options->rates);
+
+			frame_usage(frame, object, why);
+			free(object);
+			return -1;
+		}
+		calendar_free(&calendar);
+		terms->rates = options->rates;
+	}
+	if (frame_time(frame, "max-latency", options->max_latency, &ms) < 0)
+		return -1;
+	if (options->max_latency && !ms)
+		return frame_usage(frame, "--max-latency", "the time must not be zero; leave the option out");
+	terms->max_latency_us = ms * 1000;
+	terms->nice = options->nice;
+	return 0;
+}
+
+static void say_waits(const char *what)
+{
+	log_note("waiting for %s", what);
+}
+
+int frame_run_options(struct frame *frame, struct run_options *run, struct request *request)
 {
 	static char id[UUID_TEXT_SIZE];
 
@@ -216,12 +330,15 @@ int frame_run_options(struct frame *frame, const struct run_options *run, struct
 		request->verify = VERIFY_NONE;
 	else if (run->verify && strcmp(run->verify, "full"))
 		return frame_usage(frame, run->verify, "--verify takes full or none");
-	if (run->bwlimit && parse_rate(frame, run->bwlimit, &request->bytes_per_second) < 0)
+	if (run->bwlimit && frame_rate(frame, "--bwlimit", run->bwlimit, &request->bytes_per_second) < 0)
 		return -1;
 	if (frame_time(frame, "stall-timeout", run->stall_timeout, &request->stall_ms) < 0 ||
 	    frame_time(frame, "wait-lock", run->wait_lock, &frame->perform.wait_ms) < 0 ||
-	    frame_time(frame, "hook-timeout", run->hook_timeout, &request->hook_timeout_ms) < 0)
+	    frame_time(frame, "hook-timeout", run->hook_timeout, &request->hook_timeout_ms) < 0 ||
+	    frame_terms(frame, &run->terms) < 0)
 		return -1;
+	frame->perform.terms = &run->terms.terms;
+	frame->perform.waits = say_waits;
 	return 0;
 }
 

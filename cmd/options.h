@@ -12,6 +12,7 @@
 #include "perform.h"
 #include "plan.h"
 #include "support/err.h"
+#include "terms.h"
 
 /* --json, --progress, --progress-fd, --quiet */
 struct output_options {
@@ -20,6 +21,23 @@ struct output_options {
 	char *progress;
 	int progress_fd;
 };
+
+/* --limit, --window, --rate-profile, --nice, --max-latency */
+struct terms_options {
+	char **limits;
+	char **windows;
+	char *rates;
+	int nice;
+	char *max_latency;
+
+	struct terms terms;		/* once frame_terms() has read them; its strings are in here */
+	char *all_windows;
+};
+
+#define TERMS_TABLE_SIZE 6
+
+void terms_table(struct terms_options *terms, struct poptOption table[static TERMS_TABLE_SIZE]);
+void terms_options_free(struct terms_options *terms);
 
 /* --dry-run, --job-id, --bwlimit, --verify, --stall-timeout, --wait-lock, --hook, --hook-timeout */
 struct run_options {
@@ -31,10 +49,12 @@ struct run_options {
 	char *wait_lock;
 	char **hooks;
 	char *hook_timeout;
+	struct terms_options terms;
+	struct poptOption terms_table[TERMS_TABLE_SIZE];
 };
 
 #define OUTPUT_TABLE_SIZE 5
-#define RUN_TABLE_SIZE 9
+#define RUN_TABLE_SIZE 10
 
 /* Fill a popt table that writes into out or run; for POPT_ARG_INCLUDE_TABLE. */
 void output_table(struct output_options *out, struct poptOption table[static OUTPUT_TABLE_SIZE]);
@@ -68,8 +88,18 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 		int argc, const char **argv, const struct poptOption *table,
 		int min_arguments, int max_arguments);
 
+/* The part of it that only parses: for a line of a batch. */
+int frame_parse(struct frame *frame, const struct cmd *cmd, int argc, const char **argv,
+		const struct poptOption *table, int min_arguments, int max_arguments);
+
 /* Take what run says over into frame->perform and request (which may be NULL). */
-int frame_run_options(struct frame *frame, const struct run_options *run, struct request *request);
+int frame_run_options(struct frame *frame, struct run_options *run, struct request *request);
+
+/* Read what was typed into options->terms. */
+int frame_terms(struct frame *frame, struct terms_options *options);
+
+/* A rate, not zero, that was typed as the value of what is called name. */
+int frame_rate(struct frame *frame, const char *name, const char *text, uint64_t *ret_rate);
 
 /* The value of an option that is a time, in ms; text NULL: *ret_ms stays.  Returns -1 with a usage error. */
 int frame_time(struct frame *frame, const char *option, const char *text, uint64_t *ret_ms);

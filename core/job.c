@@ -184,6 +184,9 @@ static int fold(const json_t *record, void *data, struct err *err)
 		json_decref(job->stopped);
 		job->stopped = json_deep_copy(json_object_get(record, "error"));
 		return record_from_json(&job->record, json_object_get(record, "record"), err);
+	} else if (!strcmp(rec, "terms")) {
+		json_decref(job->terms);
+		job->terms = json_deep_copy(json_object_get(record, "terms"));
 	} else if (!strcmp(rec, "abort")) {
 		job->aborting = true;
 	} else if (!strcmp(rec, "undone")) {
@@ -274,6 +277,7 @@ void job_close(struct job *job)
 	record_free(&job->record);
 	json_decref(job->result);
 	json_decref(job->stopped);
+	json_decref(job->terms);
 	*job = (struct job){ .lock = -1 };
 }
 
@@ -319,18 +323,18 @@ static bool collides_with_job(const struct move *move, const struct job *other)
 
 /* ret_worker: the other job's process, 0 when it is not running. */
 static int find_conflict(const char *state_dir, const char *id, const struct plan *plan,
-			 pid_t *ret_worker, struct err *err)
+			 bool learn, pid_t *ret_worker, struct err *err)
 {
 	struct text_list ids = { 0 };
 	int ret = 0;
 
-	if (job_list(state_dir, &ids, err) < 0)
+	if (job_list_unfinished(state_dir, learn, &ids, err) < 0)
 		return -1;
 	for (size_t i = 0; ret == 0 && i < ids.count; i++) {
 		struct err unread = ERR_INIT;
 		struct job other;
 
-		if (!strcmp(ids.items[i], id) || job_ended_quickly(state_dir, ids.items[i]))
+		if (!strcmp(ids.items[i], id))
 			continue;
 		/* What a journal that cannot be read holds nobody knows: it might be these. */
 		if (job_open(state_dir, ids.items[i], JOB_LOOK, &other, &unread) < 0) {
@@ -369,7 +373,7 @@ int job_check_conflicts(const char *state_dir, const char *id, const struct plan
 		struct timespec pause = { .tv_nsec = 200000000 };
 		pid_t worker = 0;
 
-		if (find_conflict(state_dir, id, plan, &worker, err) == 0)
+		if (find_conflict(state_dir, id, plan, false, &worker, err) == 0)
 			return 0;
 		if (!worker || clock_ns() >= until)
 			return -1;
@@ -416,10 +420,10 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 	if (take_lock(job, O_CREAT | O_EXCL, err) < 0 ||
 	    journal_create(&job->journal, path, err) < 0 ||
 	    target_from_plan(job, err) < 0 ||
-	    sync_dir(job->dir, err) < 0 || sync_dir(jobs, err) < 0 ||
 	    journal_append(job->journal,
 			   json_pack("{s:s, s:s, s:s, s:o}", "rec", "plan", "job", id, "boot",
-				     uuid_of_boot(boot), "plan", plan_to_json(plan)), err) < 0) {
+				     uuid_of_boot(boot), "plan", plan_to_json(plan)), err) < 0 ||
+	    sync_dir(job->dir, err) < 0 || sync_dir(jobs, err) < 0) {
 		unlink(path);
 		unlink(lock);
 		rmdir(job->dir);
@@ -448,7 +452,8 @@ int job_create(const char *state_dir, const char *id, struct plan *plan,
 	if (lock < 0)
 		return -1;
 	job_bury_stillborn(state_dir);
-	ret = find_conflict(state_dir, id, plan, &worker, err);
+	job_forget_ended(state_dir, id);
+	ret = find_conflict(state_dir, id, plan, true, &worker, err);
 	if (ret == 0)
 		ret = make_job(state_dir, id, plan, ret_job, err);
 	close(lock);
@@ -481,11 +486,12 @@ int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns,
 
 int job_done_step(struct job *job, struct err *err)
 {
-	if (journal_append(job->journal,
-			   json_pack("{s:s, s:I, s:s, s:o}", "rec", "done", "step",
-				     (json_int_t)job->steps_done,
-				     "name", job->plan.steps[job->steps_done]->name,
-				     "record", record_to_json(&job->record)), err) < 0)
+	/* What comes next, a step that begins, a stop or the end, makes it durable before anything is done. */
+	if (journal_note(job->journal,
+			 json_pack("{s:s, s:I, s:s, s:o}", "rec", "done", "step",
+				   (json_int_t)job->steps_done,
+				   "name", job->plan.steps[job->steps_done]->name,
+				   "record", record_to_json(&job->record)), err) < 0)
 		return -1;
 	job->steps_done++;
 	job->step_begun = false;
@@ -503,6 +509,16 @@ int job_note_stop(struct job *job, const struct err *why, struct err *err)
 	job->stopped = json_incref(error);
 	return journal_append(job->journal, json_pack("{s:s, s:o, s:o}", "rec", "stop", "error", error,
 						      "record", record_to_json(&job->record)), err);
+}
+
+int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *err)
+{
+	if (job->terms != terms) {
+		json_decref(job->terms);
+		job->terms = json_incref(terms);
+	}
+	return journal_note(job->journal, json_pack("{s:s, s:I, s:o}", "rec", "terms", "ticket",
+						    (json_int_t)ticket, "terms", terms), err);
 }
 
 int job_begin_abort(struct job *job, struct err *err)
@@ -546,10 +562,13 @@ int job_rewind(struct job *job, size_t step, bool from_zero, struct err *err)
 int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 {
 	char *leaves = text_format("%s/leaves", job->dir);
+	char *control = text_format("%s/control", job->dir);
 
 	/* They prove a copy to its own job only; the receipt has their root. */
 	unlink(leaves);
+	unlink(control);
 	free(leaves);
+	free(control);
 	if (journal_append(job->journal, json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted,
 						   "result", result), err) < 0)
 		return -1;

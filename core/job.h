@@ -42,6 +42,7 @@ struct job {
 	bool aborted;			/* ended by roll-back */
 	char planned_at[40], touched_at[40];	/* RFC 3339 */
 	json_t *result;			/* of an ended job: its receipt; else NULL */
+	json_t *terms;			/* see terms.h; or NULL */
 	json_t *stopped;		/* why it stopped last: {"class","message"}; or NULL */
 };
 
@@ -82,6 +83,8 @@ int job_begin_step(struct job *job, struct err *err);
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err);
 int job_done_step(struct job *job, struct err *err);
 int job_note_stop(struct job *job, const struct err *why, struct err *err);
+/* Takes terms over; durable with the next record. */
+int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *err);
 int job_begin_abort(struct job *job, struct err *err);
 int job_undone_step(struct job *job, size_t step, struct err *err);
 /*

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -101,17 +102,149 @@ static bool is_stillborn(const char *dir)
 	return !first || !memchr(first + 1, '\n', (size_t)(buf + n - first - 1));
 }
 
+/* ---- the list of those that have ended ---- */
+
+/* UUID, space, inode of the job's directory in 16 hexadecimal digits, line feed. */
+#define ENDED_LINE (UUID_TEXT_SIZE - 1 + 1 + 16 + 1)
+
+struct ended {
+	char *text;
+	size_t count;
+};
+
+static void ended_line(const char *id, ino_t ino, char line[static ENDED_LINE + 1])
+{
+	snprintf(line, ENDED_LINE + 1, "%s %016llx\n", id, (unsigned long long)ino);
+}
+
+static int compare_ended(const void *a, const void *b)
+{
+	return memcmp(a, b, ENDED_LINE);
+}
+
+static void ended_read(const char *state_dir, struct ended *ret)
+{
+	char *path = text_format("%s/ended", state_dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	*ret = (struct ended){ 0 };
+	free(path);
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < 256 << 20) {
+		ret->text = text_alloc((size_t)st.st_size, 1);
+		if (pread(fd, ret->text, (size_t)st.st_size, 0) == st.st_size)
+			ret->count = (size_t)st.st_size / ENDED_LINE;
+		/* Where a crash has torn a line, those behind it match nothing any more. */
+		qsort(ret->text, ret->count, ENDED_LINE, compare_ended);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool ended_has(const struct ended *ended, const char *id, ino_t ino)
+{
+	char line[ENDED_LINE + 1];
+
+	ended_line(id, ino, line);
+	return ended->count && bsearch(line, ended->text, ended->count, ENDED_LINE, compare_ended);
+}
+
+static void ended_add(const char *state_dir, const char *id, ino_t ino)
+{
+	char *path = text_format("%s/ended", state_dir);
+	char *journal = text_format("%s/jobs/%s/journal.jsonl", state_dir, id);
+	char line[ENDED_LINE + 1];
+	int seen = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = -1;
+
+	/* Its end was seen, but perhaps in the cache only: a list must not outlive what it tells of. */
+	if (seen >= 0 && fdatasync(seen) == 0)
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0) {
+		off_t end = lseek(fd, 0, SEEK_END);
+
+		ended_line(id, ino, line);
+		if (pwrite(fd, line, ENDED_LINE, end - end % ENDED_LINE) != ENDED_LINE)
+			unlink(path);
+		close(fd);
+	}
+	if (seen >= 0)
+		close(seen);
+	free(journal);
+	free(path);
+}
+
+void job_forget_ended(const char *state_dir, const char *id)
+{
+	char *path = text_format("%s/ended", state_dir);
+	struct ended ended;
+
+	ended_read(state_dir, &ended);
+	for (size_t i = 0; i < ended.count; i++)
+		if (!memcmp(ended.text + i * ENDED_LINE, id, UUID_TEXT_SIZE - 1)) {
+			unlink(path);
+			break;
+		}
+	free(ended.text);
+	free(path);
+}
+
+int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret_ids,
+			struct err *err)
+{
+	char *path = text_format("%s/jobs", state_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	struct ended ended;
+
+	if (!dir) {
+		int ret = errno == ENOENT ? 0 : err_sys(err, errno, path, "cannot read the state directory");
+
+		free(path);
+		return ret;
+	}
+	ended_read(state_dir, &ended);
+	while ((entry = readdir(dir))) {
+		char id[UUID_TEXT_SIZE];
+
+		if (!uuid_canonical(entry->d_name, id) || ended_has(&ended, id, entry->d_ino))
+			continue;
+		if (job_ended_quickly(state_dir, id)) {
+			if (learn)
+				ended_add(state_dir, id, entry->d_ino);
+		} else if (job_exists(state_dir, id)) {
+			text_list_add(ret_ids, text_copy(id));
+		}
+	}
+	free(ended.text);
+	closedir(dir);
+	free(path);
+	return 0;
+}
+
+bool job_exists(const char *state_dir, const char *id)
+{
+	char *path = job_dir(state_dir, id);
+	bool exists = access(path, F_OK) == 0 && !is_stillborn(path);
+
+	free(path);
+	return exists;
+}
+
 void job_bury_stillborn(const char *state_dir)
 {
 	static const char *const files[] = { "journal.jsonl", "lock" };
 	char *path = text_format("%s/jobs", state_dir);
 	DIR *dir = opendir(path);
 	struct dirent *entry;
+	struct ended ended;
+
+	ended_read(state_dir, &ended);
 
 	while (dir && (entry = readdir(dir))) {
 		char id[UUID_TEXT_SIZE], *job;
 
-		if (!uuid_canonical(entry->d_name, id))
+		if (!uuid_canonical(entry->d_name, id) || ended_has(&ended, id, entry->d_ino))
 			continue;
 		job = text_format("%s/%s", path, entry->d_name);
 		if (is_stillborn(job)) {
@@ -127,6 +260,7 @@ void job_bury_stillborn(const char *state_dir)
 	}
 	if (dir)
 		closedir(dir);
+	free(ended.text);
 	free(path);
 }
 

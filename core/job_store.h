@@ -46,6 +46,21 @@ char *job_dir(const char *state_dir, const char *id);
 bool job_ended_quickly(const char *state_dir, const char *id);
 
 /*
+ * All jobs that have not ended, in no order.  What ended once has ended for
+ * ever, so STATE_DIR/ended keeps a list of those, and no journal is looked at
+ * twice; learn: add to it what is found (the caller holds the lock).  It is
+ * only a cache, and may be removed.
+ */
+int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret_ids,
+			struct err *err);
+
+/* Under the lock, before a job is made: if that id is on the list, it is of another, forgotten one. */
+void job_forget_ended(const char *state_dir, const char *id);
+
+/* Is there a job of that id, planned to its end? */
+bool job_exists(const char *state_dir, const char *id);
+
+/*
  * One process at a time looks for conflicts and makes its job: a descriptor
  * that holds the lock until it is closed, or -1.
  */

@@ -32,6 +32,7 @@ struct journal {
 	char *path;
 	int fd;
 	off_t end;
+	off_t synced;		/* up to here it is on stable storage */
 	struct hash sum;
 	bool broken;
 	char last_time[40];
@@ -201,7 +202,7 @@ int journal_create(struct journal **ret, const char *path, struct err *err)
 	journal = journal_new(path, fd);
 	/* Undoing a job needs records, also where the job has filled the file system. */
 	fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, JOURNAL_RESERVE);
-	if (journal_append(journal, json_pack("{s:s, s:i}", "journal", "volmig",
+	if (journal_note(journal, json_pack("{s:s, s:i}", "journal", "volmig",
 					      "version", JOURNAL_VERSION), err) < 0) {
 		journal_close(journal);
 		unlink(path);
@@ -224,6 +225,7 @@ int journal_open(struct journal **ret, const char *path,
 	if (load(fd, path, reader, data, &end, journal->sum.bytes, err) < 0)
 		goto fail;
 	journal->end = (off_t)end;
+	journal->synced = journal->end;
 	/* Only where something is torn: it would give back what was set aside. */
 	if (lseek(fd, 0, SEEK_END) != journal->end &&
 	    (ftruncate(fd, journal->end) < 0 || fdatasync(fd) < 0)) {
@@ -276,7 +278,7 @@ static uint64_t records_written;
 #define RECORD_NUMBER ((uint64_t)0)
 #endif
 
-int journal_append(struct journal *journal, json_t *record, struct err *err)
+static int append(struct journal *journal, json_t *record, bool sync, struct err *err)
 {
 	char *body, *line = NULL;
 	char hex[HASH_HEX];
@@ -307,16 +309,17 @@ int journal_append(struct journal *journal, json_t *record, struct err *err)
 		inject_die();
 	}
 	error = write_all(journal->fd, line, length, journal->end);
-	if (!error && fdatasync(journal->fd) < 0)
+	if (!error && sync && fdatasync(journal->fd) < 0)
 		error = -errno;
 	free(line);
 	if (error) {
 		/*
 		 * After a failed sync nobody knows what is on the medium; take
-		 * the line back, and accept nothing more from this process.
+		 * the line back, and what was noted before it, and accept nothing
+		 * more from this process.
 		 */
 		journal->broken = true;
-		if (ftruncate(journal->fd, journal->end) == 0)
+		if (ftruncate(journal->fd, journal->synced) == 0)
 			fdatasync(journal->fd);
 		err_sys(err, -error, journal->path, "cannot write to the journal");
 		err->class = ERR_STOPPED;
@@ -325,8 +328,20 @@ int journal_append(struct journal *journal, json_t *record, struct err *err)
 	COUNT_RECORD();
 	inject_kill_at("kill-after-record", RECORD_NUMBER - 1);
 	journal->end += (off_t)length;
+	if (sync)
+		journal->synced = journal->end;
 	journal->sum = sum;
 	return 0;
+}
+
+int journal_append(struct journal *journal, json_t *record, struct err *err)
+{
+	return append(journal, record, true, err);
+}
+
+int journal_note(struct journal *journal, json_t *record, struct err *err)
+{
+	return append(journal, record, false, err);
 }
 
 void journal_trim(struct journal *journal)

@@ -42,7 +42,7 @@ int journal_parse(const char *text, size_t length, const char *name,
 /* Read the file at path without opening it for writing. */
 int journal_read(const char *path, journal_reader *reader, void *data, struct err *err);
 
-/* Make a new journal; the file must not exist.  Its first line is durable when this returns. */
+/* Make a new journal; the file must not exist.  Its first line is durable with the first record. */
 int journal_create(struct journal **ret, const char *path, struct err *err);
 
 /* Open an existing one for appending: read it as journal_read() does, cut a torn tail off. */
@@ -55,6 +55,12 @@ int journal_open(struct journal **ret, const char *path,
  * more.  ERR_STOPPED, since nothing was done yet and a later try may succeed.
  */
 int journal_append(struct journal *journal, json_t *record, struct err *err);
+
+/*
+ * The same without syncing it: durable with the next record that is appended,
+ * and lost with it.  For what announces nothing.
+ */
+int journal_note(struct journal *journal, json_t *record, struct err *err);
 
 /* It is at its end: give back the space that was set aside for more records. */
 void journal_trim(struct journal *journal);

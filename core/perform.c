@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engines/throttle.h"
 #include "hooks.h"
 #include "inspect.h"
 #include "job.h"
@@ -25,6 +26,7 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/uuid.h"
+#include "terms.h"
 #include "volumes/lv.h"
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
@@ -65,12 +67,16 @@ static int finish(struct job *job, bool aborted, json_t **ret_report, struct err
 static int run_to_end(struct job *job, const struct perform_options *options,
 		      json_t **ret_report, struct err *err)
 {
+	struct throttle *throttle = terms_throttle(job);
 	struct err second = ERR_INIT;
 	bool rolled_back;
+	int ret;
 
 	if (options->progress)
 		progress_set_job(options->progress, job->id);
-	if (run_job(job, monitor_of(options), &rolled_back, err) == 0)
+	ret = run_job(job, monitor_of(options), throttle, &rolled_back, err);
+	throttle_free(throttle);
+	if (ret == 0)
 		return finish(job, false, ret_report, err);
 	if (rolled_back) {
 		finish(job, true, ret_report, &second);
@@ -280,8 +286,8 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 }
 
 /* Look at both ends and plan. */
-static int plan_move(const struct request *request, const char *state_dir, const char *id,
-		     unsigned flags, struct plan *plan, struct err *err)
+int perform_plan(const struct request *request, const char *state_dir, const char *id,
+		 unsigned flags, struct plan *plan, struct err *err)
 {
 	struct request wanted = *request;
 	char *state = realpath(state_dir, NULL);
@@ -303,6 +309,31 @@ static int plan_move(const struct request *request, const char *state_dir, const
 	return ret;
 }
 
+/* Before anything was done: why it stops, in the journal and for the user. */
+static void note_stop(struct job *job, const struct perform_options *options,
+		      json_t **ret_report, struct err *err)
+{
+	struct err second = ERR_INIT;
+
+	if (err->class == ERR_STOPPED && job_note_stop(job, err, &second) < 0)
+		log_warning("%s: %s", second.object, second.cause);
+	*ret_report = report_job(job);
+	if (!*err->next)
+		next_command(err, options, "resume", job->id);
+}
+
+/* A job that is resumed, on the terms it was made with. */
+static int wait_for_turn(const char *state_dir, struct job *job,
+			 const struct perform_options *options, struct ticket **ret_ticket,
+			 struct err *err)
+{
+	struct terms terms = terms_from_json(job->terms);
+
+	if (terms_enter(state_dir, job, &terms, ret_ticket, err) < 0)
+		return -1;
+	return terms_wait(job, *ret_ticket, options->waits, err);
+}
+
 /* Nothing has been done yet: give the job up again. */
 static void take_back(struct job *job, json_t **ret_report)
 {
@@ -318,6 +349,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	char *state_dir = job_state_dir(options->state_dir);
 	struct plan plan = { 0 };
 	struct job job = { .lock = -1 };
+	struct ticket *ticket = NULL;
 	char id[UUID_TEXT_SIZE];
 	int ret = -1, known;
 
@@ -333,12 +365,12 @@ int perform_move(const struct request *request, const struct perform_options *op
 	}
 	if (options->wait_ms && !options->dry_run) {
 		/* Whoever works on a volume uses and changes it: wait first, then look. */
-		if (plan_move(request, state_dir, id, 0, &plan, err) < 0 ||
+		if (perform_plan(request, state_dir, id, 0, &plan, err) < 0 ||
 		    job_check_conflicts(state_dir, id, &plan, options->wait_ms, err) < 0)
 			goto out;
 		plan_free(&plan);
 	}
-	if (plan_move(request, state_dir, id, INSPECT_USES, &plan, err) < 0)
+	if (perform_plan(request, state_dir, id, INSPECT_USES, &plan, err) < 0)
 		goto out;
 	if (options->dry_run) {
 		*ret_report = report_plan(&plan, id);
@@ -348,7 +380,16 @@ int perform_move(const struct request *request, const struct perform_options *op
 	if (hooks_check(err) < 0 || job_state_dir_make(state_dir, err) < 0 ||
 	    job_create(state_dir, id, &plan, &job, err) < 0)
 		goto out;
-	/* From here on the job holds both ends; but are they still what was looked at? */
+	/* From here on the job holds both ends, and waits for its turn. */
+	if (terms_enter(state_dir, &job, options->terms, &ticket, err) < 0) {
+		take_back(&job, ret_report);
+		goto out;
+	}
+	if (terms_wait(&job, ticket, options->waits, err) < 0) {
+		note_stop(&job, options, ret_report, err);
+		goto out;
+	}
+	/* But are they still what was looked at? */
 	if (check_ends(&job, options, err) < 0) {
 		take_back(&job, ret_report);
 		err_next(err, "start again");
@@ -362,6 +403,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	}
 	ret = run_to_end(&job, options, ret_report, err);
 out:
+	limits_leave(ticket);
 	job_close(&job);
 	plan_free(&plan);
 	free(state_dir);
@@ -412,6 +454,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 {
 	char *state_dir = job_state_dir(options->state_dir);
 	struct job job = { .lock = -1 };
+	struct ticket *ticket = NULL;
 	char id[JOB_ID_SIZE];
 	int ret = -1;
 
@@ -428,12 +471,15 @@ int perform_resume(const char *text, const struct perform_options *options,
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
 		next_command(err, options, "abort", id);
+	} else if (wait_for_turn(state_dir, &job, options, &ticket, err) < 0) {
+		note_stop(&job, options, ret_report, err);
 	} else if (check_ends(&job, options, err) < 0 || rewind_unproven(&job, err) < 0) {
 		*ret_report = report_job(&job);
 	} else {
 		ret = run_to_end(&job, options, ret_report, err);
 	}
 out:
+	limits_leave(ticket);
 	job_close(&job);
 	free(state_dir);
 	return ret;
@@ -512,6 +558,28 @@ int perform_abort(const char *text, const struct perform_options *options,
 	} else {
 		ret = finish(&job, true, ret_report, err);
 	}
+out:
+	job_close(&job);
+	free(state_dir);
+	return ret;
+}
+
+int perform_set_rate(const char *text, uint64_t bytes_per_second,
+		     const struct perform_options *options, json_t **ret_report, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct job job = { .lock = -1 };
+	char id[JOB_ID_SIZE];
+	int ret = -1;
+
+	if (find_existing(state_dir, text, id, err) < 0 ||
+	    job_open(state_dir, id, JOB_LOOK, &job, err) < 0)
+		goto out;
+	*ret_report = report_job(&job);
+	if (job.ended)
+		err_set(err, ERR_REFUSED, id, "the job has ended (%s)", job_state(&job));
+	else
+		ret = terms_set_rate(&job, bytes_per_second, err);
 out:
 	job_close(&job);
 	free(state_dir);

@@ -11,6 +11,7 @@
 
 struct err;
 struct progress;
+struct terms;
 
 struct perform_options {
 	const char *state_dir;		/* as given, or NULL; see job_state_dir() */
@@ -19,6 +20,8 @@ struct perform_options {
 	bool dry_run;
 	bool forget;			/* abort: leave behind what cannot be reached */
 	uint64_t wait_ms;		/* for volumes that another job holds */
+	const struct terms *terms;	/* of a new job; NULL: none */
+	void (*waits)(const char *what);	/* hears what a job waits for; or NULL */
 	struct progress *progress;	/* NULL: nobody watches */
 	void (*announce)(const json_t *plan);	/* called with the plan before anything is done; or NULL */
 };
@@ -33,6 +36,10 @@ struct perform_options {
 int perform_move(const struct request *request, const struct perform_options *options,
 		 json_t **ret_report, struct err *err);
 
+/* Only inspect (flags of volume.h) both ends and plan: what perform_move() would do. */
+int perform_plan(const struct request *request, const char *state_dir, const char *id,
+		 unsigned flags, struct plan *ret_plan, struct err *err);
+
 /* Go on with a job.  One that is done already is a success. */
 int perform_resume(const char *job, const struct perform_options *options,
 		   json_t **ret_report, struct err *err);
@@ -40,6 +47,10 @@ int perform_resume(const char *job, const struct perform_options *options,
 /* Undo a job; a process that works on it is asked to stop first, and waited for. */
 int perform_abort(const char *job, const struct perform_options *options,
 		  json_t **ret_report, struct err *err);
+
+/* Another rate for an unfinished job, running or not; 0: no limit. */
+int perform_set_rate(const char *job, uint64_t bytes_per_second,
+		     const struct perform_options *options, json_t **ret_report, struct err *err);
 
 /* One job, or with job NULL all of them ({"volmig":1,"jobs":[...]}), as it really is now. */
 int perform_status(const char *job, const struct perform_options *options,

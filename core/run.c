@@ -109,7 +109,8 @@ static int stop(struct job *job, struct err *err)
 	return -1;
 }
 
-int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struct err *err)
+int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
+	    bool *ret_rolled_back, struct err *err)
 {
 	struct journalling_monitor mon = {
 		.base = { .phase = pass_phase, .advance = pass_advance, .durable = journal_durable },
@@ -119,6 +120,7 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 	struct step_context ctx = context_of(job, &mon.base);
 	size_t first = job->steps_done;
 
+	ctx.throttle = throttle;
 	*ret_rolled_back = false;
 	/* The process that died may not have come to it. */
 	if (first > 0 && !job->step_begun)
@@ -130,7 +132,7 @@ int run_job(struct job *job, struct monitor *drawn, bool *ret_rolled_back, struc
 		if (!interrupt_requested() && hooks_call(job, "pre", step->name, err) < 0)
 			return stop(job, err);
 		if (interrupt_requested()) {
-			err_set(err, ERR_STOPPED, job->id, "interrupted before %s", step->name);
+			err_set(err, ERR_STOPPED, job->id, "%s before %s", interrupt_reason(), step->name);
 			return stop(job, err);
 		}
 		log_info("%s: step %zu of %zu: %s", job->id, job->steps_done + 1,

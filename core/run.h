@@ -8,9 +8,11 @@
 struct err;
 struct job;
 struct monitor;
+struct throttle;
 
 /*
- * From the first step that is not done to the end.  mon hears of the progress.
+ * From the first step that is not done to the end, as fast as throttle (NULL: as
+ * planned) lets it.  mon hears of the progress.
  *
  * Returns 0 when the job is done and its end is ready to be journalled by
  * job_end().  Otherwise err->class tells:
@@ -18,7 +20,8 @@ struct monitor;
  *   ERR_FAILED   rolled back: *ret_rolled_back is true
  *   ERR_UNSURE   nothing more was touched; the job is unfinished
  */
-int run_job(struct job *job, struct monitor *mon, bool *ret_rolled_back, struct err *err);
+int run_job(struct job *job, struct monitor *mon, struct throttle *throttle, bool *ret_rolled_back,
+	    struct err *err);
 
 /*
  * Undo the steps, last first.  ERR_REFUSED past the point of no return.  May

@@ -12,6 +12,7 @@
 struct err;
 struct leaves;
 struct pace;
+struct throttle;
 struct volume;
 
 struct block_copy_options {
@@ -19,6 +20,7 @@ struct block_copy_options {
 	unsigned depth;			/* slots of 1 MiB, 1 to 16; 0: by the devices' topology */
 	uint64_t bytes_per_second;	/* 0: as fast as possible */
 	struct pace *pace;		/* instead: a limit that is changed while it runs; or NULL */
+	struct throttle *throttle;	/* whoever changes it, asked every now and then; or NULL */
 	uint64_t stall_ms;		/* give up when nothing moves for so long; 0: never */
 	bool sparse;			/* keep holes, leave zeroes out */
 	bool delta;			/* read the destination, write only what differs */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engines/leaves.h"
+#include "engines/throttle.h"
 #include "support/err.h"
 #include "volumes/thin_snapshot.h"
 
@@ -20,6 +21,8 @@ static struct block_copy_options options_of(const struct step_context *ctx)
 	opt.delta = move->delta;
 	opt.bytes_per_second = move->bytes_per_second;
 	opt.stall_ms = move->stall_ms;
+	opt.throttle = ctx->throttle;
+	opt.pace = throttle_pace(ctx->throttle);
 	return opt;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engines/throttle.h"
 #include "support/clock.h"
 #include "support/inject.h"
 #include "support/interrupt.h"
@@ -314,7 +315,9 @@ static void look_up(struct pipeline *p)
 	int asked = interrupt_requested();
 
 	if (asked && !p->stopping)
-		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "interrupted");
+		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "%s", interrupt_reason());
+	if (p->opt->throttle)
+		throttle_look(p->opt->throttle, clock_ns(), p->mark.bytes_data);
 	if (asked > 1)
 		p->abandoned = true;
 	if (p->stall_ns && ioq_in_flight(p->q) > 0 && p->idle_ns >= p->stall_ns) {

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engines/throttle.h"
 #include "support/err.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
@@ -185,6 +186,8 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	}
 	opt.bytes_per_second = move->bytes_per_second;
 	opt.stall_ms = move->stall_ms;
+	opt.throttle = ctx->throttle;
+	opt.pace = throttle_pace(ctx->throttle);
 	monitor_phase(ctx->mon, "wipe", source.bytes);
 	if (block_zero(&source, 0, source.bytes, how, &opt, ctx->mon, err) < 0) {
 		err->class = ERR_STOPPED;

@@ -16,6 +16,7 @@
 #include "volumes/volume.h"
 
 struct err;
+struct throttle;
 
 enum verify_mode {
 	VERIFY_FULL,		/* read the destination back from the medium, compare hashes */
@@ -108,6 +109,7 @@ struct step_context {
 	bool again;			/* an earlier run had begun this very step */
 	bool forget;			/* undo: leave behind what cannot be reached */
 	struct monitor *mon;
+	struct throttle *throttle;	/* how fast, as it is wanted now; NULL: as the move says */
 };
 
 enum step_result {

@@ -17,6 +17,7 @@
  *   kill-attach:1          SIGKILL itself once the record of an attachment is durable
  *   kill-attach:2          the same, once its loop device is made
  *   kill-detach:1          the same, once its loop device is released
+ *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *
  * With /proc/sysrq-trigger in the environment variable VOLMIG_INJECT_DIE it is

@@ -3,7 +3,11 @@
 #include "support/interrupt.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t requested;
 static volatile sig_atomic_t last_signal;
@@ -41,6 +45,29 @@ int interrupt_requested(void)
 int interrupt_signal(void)
 {
 	return last_signal;
+}
+
+const char *interrupt_reason(void)
+{
+	return last_signal == SIGALRM ? "stopped at the end of its window" : "interrupted";
+}
+
+void interrupt_after(unsigned seconds)
+{
+	static timer_t timer;
+	static pid_t made_by;		/* a child of fork() has no timers */
+	bool made = made_by == getpid();
+	struct itimerspec when = { .it_value.tv_sec = seconds };
+	struct sigaction act = { .sa_handler = note };
+
+	if (!made && !seconds)
+		return;
+	sigemptyset(&act.sa_mask);
+	sigaction(SIGALRM, &act, NULL);
+	if (!made && timer_create(CLOCK_BOOTTIME, NULL, &timer) < 0)
+		return;
+	made_by = getpid();
+	timer_settime(timer, 0, &when, NULL);
 }
 
 void interrupt_request(void)

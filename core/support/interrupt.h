@@ -17,6 +17,15 @@ int interrupt_requested(void);
 /* The signal that asked last, or 0. */
 int interrupt_signal(void);
 
+/* Who asked, for messages: "interrupted", or "stopped at the end of its window". */
+const char *interrupt_reason(void);
+
+/*
+ * Ask ourselves, once so many seconds are over; that the machine sleeps counts.
+ * 0: not any more.  It is SIGALRM that does it, so a blocking wait returns.
+ */
+void interrupt_after(unsigned seconds);
+
 /* Ask, from inside the program (tests). */
 void interrupt_request(void);
 void interrupt_reset(void);

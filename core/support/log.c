@@ -72,3 +72,14 @@ void log_info(const char *fmt, ...)
 	print_line("", fmt, ap);
 	va_end(ap);
 }
+
+void log_note(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (log_level < LOG_NORMAL)
+		return;
+	va_start(ap, fmt);
+	print_line("", fmt, ap);
+	va_end(ap);
+}

@@ -22,6 +22,7 @@ void log_set_before(void (*before)(void));
 /* One line each; control characters in it are made visible. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));	/* unless quiet */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

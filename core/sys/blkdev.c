@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -192,6 +193,71 @@ void blkdev_partitions(dev_t rdev, struct blkdev_list *list)
 	}
 	if (dir)
 		closedir(dir);
+}
+
+/* depth: what stands on itself, as broken tables can have it, must not go on for ever. */
+static void add_physical(dev_t dev, int depth, struct blkdev_list *list)
+{
+	dev_t whole = blkdev_whole(dev);
+	char *path = text_format("/sys/dev/block/%u:%u/slaves", major(whole), minor(whole));
+	char *file = blkdev_attr(whole, "loop/backing_file");
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool below = false;
+	struct stat st;
+
+	free(path);
+	while (dir && depth < 16 && (entry = readdir(dir))) {
+		dev_t slave = entry->d_name[0] == '.' ? 0 : blkdev_by_name(entry->d_name);
+
+		if (slave) {
+			add_physical(slave, depth + 1, list);
+			below = true;
+		}
+	}
+	if (file && depth < 16 && stat(file, &st) == 0) {
+		add_physical(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev, depth + 1, list);
+		below = true;
+	}
+	if (dir)
+		closedir(dir);
+	free(file);
+	if (below || major(whole) == 0)
+		return;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->devs[i] == whole)
+			return;
+	blkdev_list_add(list, whole);
+}
+
+void blkdev_physical(dev_t dev, struct blkdev_list *list)
+{
+	add_physical(dev, 0, list);
+}
+
+char *blkdev_name(dev_t rdev)
+{
+	char *node = uevent_value(rdev, "DEVNAME");
+
+	/* Some are in directories: "mapper/control". */
+	for (char *p = node; p && *p; p++)
+		if (*p == '/')
+			*p = '!';
+	return node;
+}
+
+bool blkdev_times(dev_t rdev, struct blkdev_times *ret)
+{
+	char *text = blkdev_attr(rdev, "stat");
+	unsigned long long reads, read_ms, writes, write_ms;
+	int n = text ? sscanf(text, "%llu %*u %*u %llu %llu %*u %*u %llu", &reads, &read_ms,
+			      &writes, &write_ms) : 0;
+
+	free(text);
+	if (n != 4)
+		return false;
+	*ret = (struct blkdev_times){ reads + writes, read_ms + write_ms };
+	return true;
 }
 
 char *blkdev_node(dev_t rdev)

@@ -45,6 +45,23 @@ void blkdev_partitions(dev_t rdev, struct blkdev_list *list);
 void blkdev_list_add(struct blkdev_list *list, dev_t rdev);
 void blkdev_list_free(struct blkdev_list *list);
 
+/*
+ * Add the disks below a device number (also a file's st_dev): what partitions,
+ * dm, md and loop devices stand on, down to what stands on nothing.  None where
+ * the kernel knows of no device.
+ */
+void blkdev_physical(dev_t dev, struct blkdev_list *list);
+
+/* What the kernel calls a device: "sda"; NULL when unknown.  Free it. */
+char *blkdev_name(dev_t rdev);
+
+/* Time that requests took so far, and how many there were; by the kernel's own counters. */
+struct blkdev_times {
+	uint64_t requests;
+	uint64_t ms;
+};
+bool blkdev_times(dev_t rdev, struct blkdev_times *ret);
+
 /* The device number of what the kernel calls "sda1"; 0: there is none. */
 dev_t blkdev_by_name(const char *name);
 

@@ -25,6 +25,20 @@ bool uuid_canonical(const char *text, char buf[static UUID_TEXT_SIZE])
 	return true;
 }
 
+const char *uuid_named(const void *name, size_t length, char buf[static UUID_TEXT_SIZE])
+{
+	/* The name space of what volmig names: never to be changed. */
+	static const uuid_t space = {
+		0x5d, 0x3c, 0x1e, 0x0a, 0x9b, 0x7e, 0x4c, 0x52,
+		0x8f, 0x11, 0x76, 0x6f, 0x6c, 0x6d, 0x69, 0x67,
+	};
+	uuid_t uuid;
+
+	uuid_generate_sha1(uuid, space, name, length);
+	uuid_unparse_lower(uuid, buf);
+	return buf;
+}
+
 const char *uuid_of_boot(char buf[static UUID_TEXT_SIZE])
 {
 	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");

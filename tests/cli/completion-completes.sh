@@ -74,6 +74,12 @@ accepted() {
 for command in $(commands); do
 	for option in $(options_of "$command" | grep "$tab." | cut -f 1); do
 		case $option in
+		--limit)
+			is "keys of limits for $command" "$(offers "$command" "$option" = d)" device= ;;
+		--from | --to)
+			is "directories for $command $option" "$(offers "$command" "$option" = "$scratch/b")" "$scratch/bin/" ;;
+		--defaults | --max-latency | --rate-profile | --retries | --select | --window)
+			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--hook | --hook-timeout | --granularity | --max-pause)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--bwlimit | --job-id | --progress-fd | --stall-timeout | --wait-lock)

@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A batch from end to end: which one it is, what was done of it, and the rest. */
+#include "batch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "job.h"
+#include "journal.h"
+#include "report.h"
+#include "support/interrupt.h"
+#include "support/json.h"
+#include "support/log.h"
+#include "support/progress.h"
+#include "sys/uuid.h"
+
+#define PLAN_MAX (64 << 20)
+
+/* ---- what it is about ---- */
+
+static int read_plan(int fd, const char *name, char **ret_text, size_t *ret_length, struct err *err)
+{
+	char *text = NULL;
+	size_t length = 0;
+	ssize_t n;
+
+	do {
+		text = text_grow(text, length + 65536, 1);
+		n = read(fd, text + length, 65536);
+		length += n > 0 ? (size_t)n : 0;
+	} while ((n > 0 || (n < 0 && errno == EINTR)) && length < PLAN_MAX);
+	if (n == 0) {
+		*ret_text = text;
+		*ret_length = length;
+		return 0;
+	}
+	if (n < 0)
+		err_sys(err, errno, name, "cannot read the plan");
+	else
+		err_set(err, ERR_USAGE, name, "is too large to be a plan");
+	free(text);
+	err->class = ERR_USAGE;
+	return err_next(err, "nothing was touched; check the name");
+}
+
+static int load_plan(struct batch *batch, struct batch_text *plan, struct err *err)
+{
+	const char *name = batch->options->plan;
+	bool is_stdin = !strcmp(name, "-");
+	char *text = NULL;
+	size_t length = 0;
+	int fd = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int ret;
+
+	if (fd < 0) {
+		err_sys(err, errno, name, "cannot read the plan");
+		err->class = ERR_USAGE;
+		return err_next(err, "nothing was touched; check the name");
+	}
+	ret = read_plan(fd, name, &text, &length, err);
+	if (!is_stdin)
+		close(fd);
+	if (ret == 0)
+		batch_text_parse(text, length, plan, &batch->faults);
+	free(text);
+	return ret;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The lines for all files in a directory. */
+static int list_directory(struct batch *batch, struct batch_text *plan, struct err *err)
+{
+	const struct batch_options *options = batch->options;
+	const char *pattern = options->select ? options->select : "*";
+	char *from = realpath(options->from, NULL), *to = text_shell_word(options->to);
+	struct text_list names = { 0 };
+	DIR *dir = from ? opendir(from) : NULL;
+	struct dirent *entry;
+	int ret = -1;
+
+	if (!dir) {
+		err_sys(err, errno, options->from, "cannot read the directory");
+		err->class = ERR_USAGE;
+		err_next(err, "give a directory or a volume group");
+		goto out;
+	}
+	while ((entry = readdir(dir))) {
+		struct stat st;
+
+		/* What begins with a dot is hidden, as ever, and the unfinished files of jobs are. */
+		if (entry->d_name[0] == '.' || fnmatch(pattern, entry->d_name, 0) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		text_list_add(&names, text_format("%s/%s", strcmp(from, "/") ? from : "", entry->d_name));
+	}
+	if (names.count)
+		qsort(names.items, names.count, sizeof(*names.items), compare_names);
+	for (size_t i = 0; i < names.count; i++) {
+		char *word = text_shell_word(names.items[i]);
+
+		batch_text_add(plan, (unsigned)i + 1, text_format("-- %s %s", word, to));
+		free(word);
+	}
+	ret = 0;
+out:
+	if (dir)
+		closedir(dir);
+	text_list_free(&names);
+	free(from);
+	free(to);
+	return ret;
+}
+
+/* Does a name in any line stand on the working directory? */
+static bool is_relative(const struct batch *batch, const struct batch_text *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		struct err err = ERR_INIT;
+		struct batch_move move = { 0 };
+		bool relative = false;
+
+		if (batch->options->reader->read(plan->defaults, plan->lines[i].text, &move, &err) == 0) {
+			const char *source = move.request.source, *to = move.request.destination;
+
+			relative = (*source != '/' && strncmp(source, "file:/", 6)) ||
+				   (*to != '/' && strncmp(to, "file:/", 6));
+		}
+		batch->options->reader->release(&move);
+		if (relative)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The bytes that a batch is known by; generation: how many of the same name
+ * come before it.  Comments and blank lines do not count, and the working
+ * directory does where a name stands on it.
+ */
+static void name_batch(const struct batch *batch, const struct batch_text *plan, bool relative,
+		       unsigned generation, char id[static JOB_ID_SIZE])
+{
+	const struct batch_options *options = batch->options;
+	char *from = options->from ? realpath(options->from, NULL) : NULL;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	fprintf(out, "%s%c%s%c%u%c", from ? "from" : "plan", 0, from ? from : batch->name, 0, generation, 0);
+	if (from)
+		fprintf(out, "%s%c%s%c", options->to, 0, options->select ? options->select : "", 0);
+	if (!from) {
+		fprintf(out, "%s%c%s%c", relative ? batch->cwd : "", 0, plan->defaults, 0);
+		for (size_t i = 0; i < plan->count; i++)
+			fprintf(out, "%s%c", plan->lines[i].text, 0);
+	}
+	fclose(out);
+	uuid_named(text, size, id);
+	free(text);
+	free(from);
+}
+
+/* ---- its place in the state directory ---- */
+
+static char *batch_dir(const char *state_dir, const char *id)
+{
+	return text_format("%s/batches/%s", state_dir, id);
+}
+
+struct folding {
+	struct batch *batch;
+	bool take_lines;
+	struct batch_text lines;
+	char *plan;			/* the name it was made with */
+	bool any, ended;
+};
+
+static int fold(const json_t *record, void *data, struct err *err)
+{
+	struct folding *folding = data;
+	const char *rec = json_get_string(record, "rec");
+	const json_t *line;
+	size_t i;
+
+	(void)err;
+	if (rec && !strcmp(rec, "end"))
+		folding->ended = true;
+	if (!rec || strcmp(rec, "batch"))
+		return 0;
+	folding->any = true;
+	folding->plan = json_name_get(json_object_get(record, "plan"));
+	json_array_foreach(json_object_get(record, "lines"), i, line)
+		if (folding->take_lines)
+			batch_text_add(&folding->lines, (unsigned)json_get_u64(line, "line"),
+				       json_name_get(json_object_get(line, "text")));
+	return 0;
+}
+
+/* 1: there is such a batch, whole; 0: there is none; -1 error.  *ret must be cleared. */
+static int look(const char *state_dir, const char *id, struct folding *ret, struct err *err)
+{
+	char *dir = batch_dir(state_dir, id);
+	char *path = text_format("%s/journal.jsonl", dir);
+	int found = access(path, F_OK) == 0;
+
+	if (found && journal_read(path, fold, ret, err) < 0)
+		found = -1;
+	else if (found && !ret->any)
+		found = 0;	/* a crash came before it was whole, and before anything was done */
+	free(path);
+	free(dir);
+	return found;
+}
+
+static void folding_free(struct folding *folding)
+{
+	batch_text_free(&folding->lines);
+	free(folding->plan);
+}
+
+/* An unfinished batch of the same plan file, which was another when it began. */
+static int check_edited(const struct batch *batch, struct err *err)
+{
+	char *path = text_format("%s/batches", batch->state_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int ret = 0;
+
+	free(path);
+	while (dir && ret == 0 && (entry = readdir(dir))) {
+		struct folding folding = { 0 };
+		struct err ignored = ERR_INIT;
+		char id[JOB_ID_SIZE];
+
+		if (!uuid_canonical(entry->d_name, id) || !strcmp(id, batch->id) ||
+		    look(batch->state_dir, id, &folding, &ignored) <= 0) {
+			folding_free(&folding);
+			continue;
+		}
+		if (!folding.ended && !strcmp(folding.plan ?: "", batch->name)) {
+			ret = err_set(err, ERR_REFUSED, batch->shown,
+				      "was changed since batch %s was begun by it, which is not done", id);
+			err_next(err, "put it back and go on, or take what is done out of it and use --again");
+		}
+		folding_free(&folding);
+	}
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
+/* Which batch is it, and what is known of it? */
+static int find_batch(struct batch *batch, struct batch_text *plan, struct err *err)
+{
+	const struct batch_options *options = batch->options;
+	bool relative = options->plan && is_relative(batch, plan);
+
+	for (unsigned generation = 0;; generation++) {
+		struct folding folding = { .take_lines = options->from != NULL };
+		int found;
+
+		name_batch(batch, plan, relative, generation, batch->id);
+		found = look(batch->state_dir, batch->id, &folding, err);
+		if (found > 0 && (options->again || (options->from && folding.ended))) {
+			/* That one is over; what is there now is another. */
+			folding_free(&folding);
+			continue;
+		}
+		batch->known = found > 0;
+		batch->ended = folding.ended;
+		if (batch->known && options->from) {
+			for (size_t i = 0; i < plan->count; i++)
+				free(plan->lines[i].text);
+			free(plan->lines);
+			plan->lines = folding.lines.lines;
+			plan->count = folding.lines.count;
+			folding.lines = (struct batch_text){ 0 };
+		}
+		folding_free(&folding);
+		if (found < 0)
+			return -1;
+		break;
+	}
+	if (batch->known || options->again || !options->plan || !strcmp(options->plan, "-"))
+		return 0;
+	return check_edited(batch, err);
+}
+
+static int lock_batch(struct batch *batch, struct err *err)
+{
+	char *path = text_format("%s/lock", batch->dir);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int ret = -1;
+
+	batch->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (batch->lock < 0) {
+		err_sys(err, errno, path, "cannot open the batch's lock");
+		err->class = ERR_REFUSED;
+	} else if (fcntl(batch->lock, F_SETLK, &lock) < 0) {
+		if (fcntl(batch->lock, F_GETLK, &lock) < 0)
+			lock.l_pid = 0;
+		err_set(err, ERR_REFUSED, batch->shown, "the batch is running (pid %d)", (int)lock.l_pid);
+		err_next(err, "wait for it, or stop it with kill %d", (int)lock.l_pid);
+	} else {
+		ret = 0;
+	}
+	free(path);
+	return ret;
+}
+
+static void sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+/* Take it up, or write down what it is: durable before anything moves. */
+static int open_batch(struct batch *batch, const struct batch_text *plan, struct err *err)
+{
+	char *above = text_format("%s/batches", batch->state_dir);
+	char *path = text_format("%s/journal.jsonl", batch->dir);
+	struct folding folding = { 0 };
+	json_t *lines, *record;
+	int ret = -1;
+
+	if (job_state_dir_make(batch->state_dir, err) < 0)
+		goto out;
+	if ((mkdir(above, 0700) < 0 && errno != EEXIST) ||
+	    (mkdir(batch->dir, 0700) < 0 && errno != EEXIST)) {
+		err_sys(err, errno, batch->dir, "cannot make the batch's directory");
+		err->class = ERR_REFUSED;
+		goto out;
+	}
+	if (lock_batch(batch, err) < 0)
+		goto out;
+	if (batch->known) {
+		ret = journal_open(&batch->journal, path, fold, &folding, err);
+		goto out;
+	}
+	lines = json_array();
+	for (size_t i = 0; i < plan->count; i++)
+		json_array_append_new(lines, json_pack("{s:I, s:o}", "line", (json_int_t)plan->lines[i].number,
+						       "text", json_name(plan->lines[i].text)));
+	record = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "rec", "batch", "batch", batch->id,
+			   "plan", json_name(batch->name), "cwd", json_name(batch->cwd),
+			   "kind", batch->options->from ? "from" : "plan",
+			   "limits", limits_to_json(&batch->limits), "lines", lines);
+	/* What a crash has left of it holds nothing. */
+	unlink(path);
+	if (journal_create(&batch->journal, path, err) < 0) {
+		json_decref(record);
+	} else if (journal_append(batch->journal, record, err) == 0) {
+		sync_dir(batch->dir);
+		sync_dir(above);
+		ret = 0;
+	}
+	if (ret < 0)
+		err->class = ERR_REFUSED;
+out:
+	folding_free(&folding);
+	free(above);
+	free(path);
+	return ret;
+}
+
+/* ---- its lines ---- */
+
+bool batch_find_job(const struct batch *batch, struct batch_item *item, struct err *err)
+{
+	size_t index = (size_t)(item - batch->items);
+
+	item->begun = false;
+	for (unsigned attempt = 0;; attempt++) {
+		char *name = text_format("%s line %zu attempt %u", batch->id, index, attempt);
+		struct job job;
+		bool aborted, ended;
+
+		uuid_named(name, strlen(name), item->job_id);
+		free(name);
+		if (!job_exists(batch->state_dir, item->job_id))
+			return false;
+		if (job_open(batch->state_dir, item->job_id, JOB_LOOK, &job, err) < 0) {
+			/* Whoever takes it up will tell why it cannot be. */
+			item->begun = true;
+			return false;
+		}
+		aborted = job.aborted;
+		ended = job.ended;
+		if (!item->source) {
+			item->source = text_copy(job.plan.move.source.path);
+			item->destination = move_final_path(&job.plan.move);
+			item->bytes = job.plan.move.source.bytes;
+		}
+		job_close(&job);
+		if (!ended) {
+			item->begun = true;
+			return false;
+		}
+		if (!aborted)
+			return true;
+	}
+}
+
+static void make_items(struct batch *batch, struct batch_text *plan)
+{
+	batch->count = plan->count;
+	batch->items = text_alloc(plan->count + 1, sizeof(*batch->items));
+	for (size_t i = 0; i < plan->count; i++) {
+		struct batch_item *item = &batch->items[i];
+		struct err ignored = ERR_INIT;
+
+		item->number = plan->lines[i].number;
+		item->text = plan->lines[i].text;
+		plan->lines[i].text = NULL;
+		if (batch->ended || batch_find_job(batch, item, &ignored))
+			item->state = BATCH_DONE;
+	}
+}
+
+/* ---- its report ---- */
+
+static const char *state_name(const struct batch_item *item)
+{
+	switch (item->state) {
+	case BATCH_DONE:
+		return "done";
+	case BATCH_FAILED:
+		return err_class_name(item->class);
+	default:
+		return item->begun ? "unfinished" : "waiting";
+	}
+}
+
+static json_t *report_batch(const struct batch *batch, size_t *ret_done, enum err_class *ret_worst)
+{
+	static const enum err_class order[] = {
+		ERR_NONE, ERR_REFUSED, ERR_USAGE, ERR_FAILED, ERR_STOPPED, ERR_UNSURE,
+	};
+	json_t *json = json_object(), *moves = json_array();
+	size_t done = 0, worst = 0;
+	bool left = false;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct batch_item *item = &batch->items[i];
+		bool failed = item->state == BATCH_FAILED;
+		json_t *move = json_pack("{s:I, s:s, s:s}", "line", (json_int_t)item->number,
+					 "job", item->job_id, "state", state_name(item));
+
+		done += item->state == BATCH_DONE;
+		left = left || item->state == BATCH_LEFT;
+		for (size_t o = 0; failed && o < sizeof(order) / sizeof(order[0]); o++)
+			if (order[o] == item->class && o > worst)
+				worst = o;
+		json_put(move, "source", json_text(item->source));
+		json_put(move, "destination", json_text(item->destination));
+		json_put(move, "error", !failed ? json_null() :
+			 json_pack("{s:s, s:o, s:o}", "class", err_class_name(item->class), "message",
+				   json_text(item->message), "next",
+				   item->next ? json_text(item->next) : json_null()));
+		if (item->plan)
+			json_put(move, "plan", json_incref(item->plan));
+		json_array_append_new(moves, move);
+	}
+	json_put(json, "volmig", json_integer(1));
+	json_put(json, "command", json_string("batch"));
+	json_put(json, "batch", json_string(batch->id));
+	json_put(json, "plan", json_text(batch->name));
+	json_put(json, "state", json_string(batch->options->dry_run ? "planned" :
+					    done == batch->count ? "done" : "unfinished"));
+	json_put(json, "done", json_u64(done));
+	json_put(json, "of", json_u64(batch->count));
+	json_put(json, "moves", moves);
+	*ret_done = done;
+	*ret_worst = order[worst] == ERR_NONE && left ? ERR_STOPPED : order[worst];
+	return json;
+}
+
+/* What is wrong with the plan, and that nothing was touched. */
+static int refuse_plan(const struct batch *batch, struct err *err)
+{
+	enum err_class class = ERR_REFUSED;
+
+	for (size_t i = 0; i < batch->faults.count; i++) {
+		const struct batch_fault *fault = &batch->faults.items[i];
+		char *where = fault->number ? text_format("%s:%u", batch->shown, fault->number) :
+					      text_copy(batch->shown);
+
+		if (fault->err.class == ERR_USAGE)
+			class = ERR_USAGE;
+		batch->options->fault(where, &fault->err);
+		free(where);
+	}
+	err_set(err, class, batch->shown, "%zu fault%s in the plan; nothing was touched",
+		batch->faults.count, batch->faults.count == 1 ? "" : "s");
+	return err_next(err, "mend what is named above, then start again");
+}
+
+static int sum_up(struct batch *batch, size_t done, enum err_class worst, struct err *err)
+{
+	if (done == batch->count) {
+		err->class = ERR_NONE;
+		return batch->ended ? 0 :
+		       journal_append(batch->journal, json_pack("{s:s}", "rec", "end"), err);
+	}
+	err_set(err, worst, batch->shown, "%zu of %zu moves are done%s%s", done, batch->count,
+		interrupt_requested() ? "; " : "", interrupt_requested() ? interrupt_reason() : "");
+	return err_next(err, "give the same command again to go on");
+}
+
+/* A plan of an earlier run: what cannot be moved now is a fault of its line only. */
+static void tell_faults(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->faults.count; i++) {
+		const struct batch_fault *fault = &batch->faults.items[i];
+		char *where = text_format("%s:%u", batch->shown, fault->number);
+
+		batch->options->fault(where, &fault->err);
+		free(where);
+		for (size_t n = 0; n < batch->count; n++)
+			if (batch->items[n].number == fault->number)
+				batch_item_failed(&batch->items[n], &fault->err);
+	}
+}
+
+static int work_on(struct batch *batch, struct batch_text *plan, json_t **ret_report, struct err *err)
+{
+	const struct batch_options *options = batch->options;
+	enum err_class worst;
+	size_t done;
+
+	if (batch->faults.count && !batch->known)
+		make_items(batch, plan);
+	else if (find_batch(batch, plan, err) < 0)
+		return -1;
+	else
+		make_items(batch, plan);
+	batch->dir = batch_dir(batch->state_dir, batch->id);
+	/* Before the lines are looked at, so that nobody else works on them meanwhile. */
+	if (batch->known && !batch->ended && !options->dry_run && open_batch(batch, plan, err) < 0)
+		return -1;
+	if (!batch->ended)
+		batch_check(batch);
+	if (interrupt_requested())
+		return err_set(err, ERR_STOPPED, batch->shown, "%s before anything was moved", interrupt_reason());
+	if (batch->faults.count && (!batch->known || options->dry_run)) {
+		*ret_report = report_batch(batch, &done, &worst);
+		return refuse_plan(batch, err);
+	}
+	tell_faults(batch);
+	if (options->dry_run || batch->ended || !batch->count) {
+		*ret_report = report_batch(batch, &done, &worst);
+		return 0;
+	}
+	if (terms_window(options->terms.windows, batch->shown, err) < 0) {
+		*ret_report = report_batch(batch, &done, &worst);
+		return err_next(err, "give the same command again then");
+	}
+	/* The texts are the items' by now, and the journal wants them as they are. */
+	for (size_t i = 0; i < batch->count; i++)
+		plan->lines[i].text = text_copy(batch->items[i].text);
+	if (!batch->known && open_batch(batch, plan, err) < 0)
+		return -1;
+	if (options->progress) {
+		uint64_t bytes = 0;
+
+		for (size_t i = 0; i < batch->count; i++)
+			bytes += batch->items[i].state == BATCH_WAITS ? batch->items[i].bytes : 0;
+		progress_set_job(options->progress, batch->id);
+		monitor_phase(progress_monitor(options->progress), "batch", bytes);
+	}
+	batch_run(batch);
+	*ret_report = report_batch(batch, &done, &worst);
+	return sum_up(batch, done, worst, err);
+}
+
+static void batch_free(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		struct batch_item *item = &batch->items[i];
+
+		free(item->text);
+		free(item->source);
+		free(item->destination);
+		free(item->message);
+		free(item->next);
+		json_decref(item->plan);
+	}
+	free(batch->items);
+	journal_close(batch->journal);
+	if (batch->lock >= 0)
+		close(batch->lock);
+	batch_faults_free(&batch->faults);
+	free(batch->state_dir);
+	free(batch->dir);
+	free(batch->name);
+	free(batch->cwd);
+	free(batch->defaults);
+}
+
+int perform_batch(const struct batch_options *options, json_t **ret_report, struct err *err)
+{
+	struct batch batch = { .options = options, .lock = -1 };
+	struct batch_text plan = { .defaults = NULL };
+	int ret = -1;
+
+	batch.state_dir = job_state_dir(options->state_dir);
+	batch.cwd = getcwd(NULL, 0);
+	if (!batch.cwd) {
+		err_sys(err, errno, NULL, "cannot tell the working directory");
+		goto out;
+	}
+	if (options->from)
+		batch.name = text_format("%s -> %s", options->from, options->to);
+	else
+		batch.name = strcmp(options->plan, "-") ? realpath(options->plan, NULL) : NULL;
+	if (!batch.name)
+		batch.name = text_copy(options->plan);
+	batch.shown = options->plan ? options->plan : batch.name;
+	if (options->plan ? load_plan(&batch, &plan, err) < 0 : list_directory(&batch, &plan, err) < 0)
+		goto out;
+	batch.defaults = text_format("%s%s%s", plan.defaults ?: "", plan.defaults && *plan.defaults ? " " : "",
+				     options->defaults ?: "");
+	batch.limits = limits_over(&plan.limits, &options->terms.limits);
+	ret = work_on(&batch, &plan, ret_report, err);
+out:
+	batch_free(&batch);
+	batch_text_free(&plan);
+	return ret;
+}

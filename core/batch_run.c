@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The moves of a batch, each in a process of its own, in a process group of its own. */
+#include "batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "job.h"
+#include "journal.h"
+#include "report.h"
+#include "support/clock.h"
+#include "support/interrupt.h"
+#include "support/json.h"
+#include "support/log.h"
+#include "support/progress.h"
+
+#define CHILDREN_MOST 64
+#define TICK_MS 250
+#define RETRY_MS 1000ULL		/* before the first retry; then twice as long, ... */
+#define RETRY_MOST_MS 60000ULL		/* ... up to this */
+
+struct child {
+	pid_t pid;			/* 0: none */
+	int pipe;
+	size_t item;
+	char *text;			/* what it has said so far */
+	size_t length;
+};
+
+struct running {
+	struct batch *batch;
+	struct child children[CHILDREN_MOST];
+	unsigned most, count;
+	unsigned asked;			/* how often the children were told to stop */
+	bool stopping;
+	uint64_t bytes_done;
+};
+
+/* ---- in the child ---- */
+
+/* Whoever still works on the job, a child of a batch that was killed say, comes to its end first. */
+static int wait_for_worker(const struct batch *batch, const struct batch_item *item, struct err *err)
+{
+	while (job_worker(batch->state_dir, item->job_id)) {
+		if (interrupt_requested()) {
+			err_set(err, ERR_STOPPED, item->job_id, "%s while waiting for the process that works on it",
+				interrupt_reason());
+			return err_next(err, "volmig resume %s", item->job_id);
+		}
+		clock_sleep_ms(50);
+	}
+	return 0;
+}
+
+static int do_move(const struct batch *batch, const struct batch_item *item, json_t **ret_report,
+		   struct err *err)
+{
+	const struct batch_options *options = batch->options;
+	struct perform_options perform = { .state_dir = options->state_dir,
+		.connect = options->connect, .waits = options->waits };
+	struct batch_move move = { 0 };
+	struct terms terms;
+	int ret;
+
+	if (item->begun)
+		return wait_for_worker(batch, item, err) < 0 ? -1 :
+		       perform_resume(item->job_id, &perform, ret_report, err);
+	if (options->reader->read(batch->defaults, item->text, &move, err) < 0) {
+		options->reader->release(&move);
+		return -1;
+	}
+	/* What a line says goes before what is said for all. */
+	terms = *move.perform.terms;
+	terms.limits = limits_over(&batch->limits, &terms.limits);
+	terms.nice |= options->nice;
+	if (!terms.windows)
+		terms.windows = options->terms.windows;
+	if (!terms.rates)
+		terms.rates = options->terms.rates;
+	if (!terms.max_latency_us)
+		terms.max_latency_us = options->terms.max_latency_us;
+	perform.terms = &terms;
+	perform.wait_ms = move.perform.wait_ms;
+	perform.job_id = item->job_id;
+	ret = perform_move(&move.request, &perform, ret_report, err);
+	options->reader->release(&move);
+	return ret;
+}
+
+static _Noreturn void be_child(const struct batch *batch, const struct batch_item *item, int out)
+{
+	struct err err = ERR_INIT;
+	json_t *report = NULL;
+	char *text;
+	int ret;
+
+	ret = do_move(batch, item, &report, &err);
+	if (!report)
+		report = report_failure("migrate", item->job_id);
+	report_set_error(report, ret < 0 ? &err : NULL, 0);
+	text = json_dumps(report, JSON_COMPACT);
+	for (size_t at = 0, length = text ? strlen(text) : 0; at < length;) {
+		ssize_t n = write(out, text + at, length - at);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	_exit(ret < 0);
+}
+
+/* ---- in the parent ---- */
+
+static int start(struct running *run, size_t i)
+{
+	struct batch_item *item = &run->batch->items[i];
+	struct child *child = run->children;
+	pid_t parent = getpid();
+	int fds[2];
+
+	while (child->pid)
+		child++;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	fflush(NULL);
+	child->pid = fork();
+	if (child->pid == 0) {
+		/* Ctrl-C is for the batch, which then asks each of its moves to stop. */
+		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != parent)
+			_exit(1);
+		close(fds[0]);
+		be_child(run->batch, item, fds[1]);
+	}
+	close(fds[1]);
+	if (child->pid < 0) {
+		int error = errno;
+
+		child->pid = 0;
+		close(fds[0]);
+		return -error;
+	}
+	setpgid(child->pid, child->pid);
+	child->pipe = fds[0];
+	child->item = i;
+	child->length = 0;
+	item->state = BATCH_RUNS;
+	item->tries++;
+	run->count++;
+	log_info("line %u: job %s begins", item->number, item->job_id);
+	return 0;
+}
+
+void batch_item_failed(struct batch_item *item, const struct err *err)
+{
+	item->state = BATCH_FAILED;
+	item->class = err->class;
+	free(item->message);
+	free(item->next);
+	item->message = text_format("%s%s%s", err->object, *err->object ? ": " : "", err->cause);
+	item->next = *err->next ? text_copy(err->next) : NULL;
+}
+
+/* Is it worth another try?  Not what was refused, nor what was asked to stop. */
+static bool retry(struct running *run, struct batch_item *item)
+{
+	const struct batch_options *options = run->batch->options;
+	uint64_t wait_ms = RETRY_MS;
+	struct err ignored = ERR_INIT;
+
+	if (run->stopping || item->tries > options->retries ||
+	    (item->class != ERR_STOPPED && item->class != ERR_FAILED))
+		return false;
+	for (unsigned i = 1; i < item->tries && wait_ms < RETRY_MOST_MS; i++)
+		wait_ms *= 2;
+	wait_ms = wait_ms < RETRY_MOST_MS ? wait_ms : RETRY_MOST_MS;
+	item->not_before_ns = clock_ns() + wait_ms * 1000000;
+	item->state = BATCH_WAITS;
+	log_note("line %u: %s; trying again in %u s (%u of %u)", item->number, item->message,
+		 (unsigned)(wait_ms / 1000), item->tries, options->retries);
+	/* A job that was rolled back is over: the next try is another one. */
+	if (batch_find_job(run->batch, item, &ignored))
+		item->state = BATCH_DONE;
+	return true;
+}
+
+static void take_report(struct running *run, struct batch_item *item, const json_t *report,
+			int wait_status)
+{
+	const json_t *error = json_object_get(report, "error");
+	const json_t *source = json_object_get(report, "source");
+	const json_t *destination = json_object_get(report, "destination");
+	struct err err = ERR_INIT;
+
+	if (json_get_string(source, "path")) {
+		free(item->source);
+		free(item->destination);
+		item->source = text_copy(json_get_string(source, "path"));
+		item->destination = text_copy(json_get_string(destination, "path"));
+		item->bytes = json_get_u64(source, "bytes");
+	}
+	if (report && json_is_null(error)) {
+		item->state = BATCH_DONE;
+		return;
+	}
+	if (json_is_object(error)) {
+		err_set(&err, err_class_by_name(json_get_string(error, "class") ?: ""),
+			json_get_string(error, "object"), "%s", json_get_string(error, "message"));
+		if (json_get_string(error, "next"))
+			err_next(&err, "%s", json_get_string(error, "next"));
+	} else {
+		/* Killed: what it has journalled is what is known. */
+		err_set(&err, ERR_STOPPED, item->job_id, "its process ended by %s %d",
+			WIFSIGNALED(wait_status) ? "signal" : "status",
+			WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
+		err_next(&err, "volmig status %s", item->job_id);
+	}
+	batch_item_failed(item, &err);
+	if (retry(run, item))
+		return;
+	if (run->batch->options->fault) {
+		char *where = text_format("%s:%u", run->batch->shown, item->number);
+
+		run->batch->options->fault(where, &err);
+		free(where);
+	}
+	if (run->batch->options->fail_fast)
+		run->stopping = true;
+}
+
+/* For the reader of the journal; what counts is in those of the jobs. */
+static void note_outcome(struct batch *batch, const struct batch_item *item)
+{
+	struct err ignored = ERR_INIT;
+
+	if (item->state != BATCH_DONE && item->state != BATCH_FAILED)
+		return;
+	journal_note(batch->journal, json_pack("{s:s, s:I, s:s, s:s, s:s?}", "rec", "outcome", "line",
+		     (json_int_t)item->number, "job", item->job_id, "class",
+		     item->state == BATCH_DONE ? "done" : err_class_name(item->class),
+		     "message", item->state == BATCH_DONE ? NULL : item->message), &ignored);
+}
+
+static void end_child(struct running *run, struct child *child)
+{
+	struct batch_item *item = &run->batch->items[child->item];
+	json_t *report;
+	int status = 0;
+
+	close(child->pipe);
+	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	child->pid = 0;
+	run->count--;
+	report = json_loadb(child->text, child->length, 0, NULL);
+	take_report(run, item, report, status);
+	json_decref(report);
+	note_outcome(run->batch, item);
+	if (item->state == BATCH_DONE) {
+		run->bytes_done += item->bytes;
+		if (run->batch->options->progress)
+			monitor_advance(progress_monitor(run->batch->options->progress), run->bytes_done);
+	}
+}
+
+static void hear(struct running *run, struct child *child)
+{
+	char buf[16384];
+	ssize_t n = read(child->pipe, buf, sizeof(buf));
+
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n <= 0) {
+		end_child(run, child);
+		return;
+	}
+	child->text = text_grow(child->text, child->length + (size_t)n, 1);
+	memcpy(child->text + child->length, buf, (size_t)n);
+	child->length += (size_t)n;
+}
+
+/* The next line that may begin now, or count; *ret_later: there are some for later. */
+static size_t next_item(const struct batch *batch, size_t from, bool *ret_later)
+{
+	uint64_t now = clock_ns();
+
+	*ret_later = false;
+	for (size_t i = from; i < batch->count; i++) {
+		const struct batch_item *item = &batch->items[i];
+
+		if (item->state != BATCH_WAITS)
+			continue;
+		if (item->not_before_ns <= now)
+			return i;
+		*ret_later = true;
+	}
+	return batch->count;
+}
+
+static void wait_for_children(struct running *run)
+{
+	struct pollfd fds[CHILDREN_MOST];
+	struct child *children[CHILDREN_MOST];
+	nfds_t count = 0;
+
+	for (unsigned i = 0; i < CHILDREN_MOST; i++) {
+		if (!run->children[i].pid)
+			continue;
+		children[count] = &run->children[i];
+		fds[count++] = (struct pollfd){ .fd = run->children[i].pipe, .events = POLLIN };
+	}
+	if (poll(fds, count, TICK_MS) <= 0)
+		return;
+	for (nfds_t i = 0; i < count; i++)
+		if (fds[i].revents)
+			hear(run, children[i]);
+}
+
+/* Once for each time that we are asked ourselves. */
+static void pass_stop_on(struct running *run)
+{
+	unsigned asked = (unsigned)interrupt_requested();
+
+	if (!asked)
+		return;
+	run->stopping = true;
+	for (; run->asked < asked; run->asked++)
+		for (unsigned i = 0; i < CHILDREN_MOST; i++)
+			if (run->children[i].pid)
+				kill(-run->children[i].pid, SIGTERM);
+}
+
+void batch_run(struct batch *batch)
+{
+	struct running run = { .batch = batch, .most = 1 };
+	size_t first = 0;
+	bool later = false;
+
+	if (batch->limits.most[LIMIT_JOBS])
+		run.most = batch->limits.most[LIMIT_JOBS];
+	if (run.most > CHILDREN_MOST)
+		run.most = CHILDREN_MOST;
+	for (;;) {
+		pass_stop_on(&run);
+		while (!run.stopping && run.count < run.most) {
+			size_t i = next_item(batch, first, &later);
+			int error;
+
+			if (i == batch->count)
+				break;
+			error = start(&run, i);
+			if (error) {
+				log_warning("cannot start another process: %s", strerror(-error));
+				break;
+			}
+		}
+		while (first < batch->count && batch->items[first].state != BATCH_WAITS &&
+		       batch->items[first].state != BATCH_RUNS)
+			first++;
+		if (!run.count && (run.stopping || first == batch->count))
+			break;
+		wait_for_children(&run);
+	}
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->items[i].state == BATCH_WAITS)
+			batch->items[i].state = BATCH_LEFT;
+	for (unsigned i = 0; i < CHILDREN_MOST; i++)
+		free(run.children[i].text);
+}

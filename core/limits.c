@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What limits are, and what a move uses that may be limited. */
+#include "limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "plan.h"
+#include "support/err.h"
+#include "support/json.h"
+#include "sys/blkdev.h"
+
+static const char *const names[LIMIT_KINDS] = { "max-jobs", "device", "vg", "fs", "host" };
+
+int limits_add(struct limits *limits, const char *text, struct err *err)
+{
+	const char *equals = strchr(text, '=');
+	size_t length = equals ? (size_t)(equals - text) : strlen(text);
+	unsigned long most;
+	char *end;
+
+	for (unsigned i = 0; i < LIMIT_KINDS; i++) {
+		if (strlen(names[i]) != length || strncmp(names[i], text, length))
+			continue;
+		most = equals && equals[1] >= '1' && equals[1] <= '9' ? strtoul(equals + 1, &end, 10) : 0;
+		if (!most || *end || most > 100000) {
+			err_set(err, ERR_USAGE, text, "a limit is a number of jobs, from 1 on");
+			return err_next(err, "write %s=1", names[i]);
+		}
+		limits->most[i] = (unsigned)most;
+		return 0;
+	}
+	err_set(err, ERR_USAGE, text, "no such limit");
+	return err_next(err, "they are max-jobs, device, vg, fs and host, each with =N");
+}
+
+struct limits limits_over(const struct limits *under, const struct limits *over)
+{
+	struct limits both = *under;
+
+	for (unsigned i = 0; i < LIMIT_KINDS; i++)
+		if (over->most[i])
+			both.most[i] = over->most[i];
+	return both;
+}
+
+json_t *limits_to_json(const struct limits *limits)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < LIMIT_KINDS; i++)
+		if (limits->most[i])
+			json_put(json, names[i], json_integer(limits->most[i]));
+	return json;
+}
+
+struct limits limits_from_json(const json_t *json)
+{
+	struct limits limits = { { 0 } };
+
+	for (unsigned i = 0; i < LIMIT_KINDS; i++)
+		limits.most[i] = (unsigned)json_get_u64(json, names[i]);
+	return limits;
+}
+
+static void add(struct text_list *things, char *thing)
+{
+	if (text_list_has(things, thing))
+		free(thing);
+	else
+		text_list_add(things, thing);
+}
+
+static void add_end(struct text_list *things, const struct facts *facts)
+{
+	struct blkdev_list disks = { 0 };
+	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
+	dev_t dev = (dev_t)(is_file ? facts->dir_dev : facts->dev);
+
+	if (is_file)
+		add(things, text_format("fs:%u:%u", major(dev), minor(dev)));
+	blkdev_physical(dev, &disks);
+	for (size_t i = 0; i < disks.count; i++) {
+		char *name = blkdev_name(disks.devs[i]);
+
+		if (name)
+			add(things, text_format("device:%s", name));
+		free(name);
+	}
+	blkdev_list_free(&disks);
+}
+
+void limits_things(const struct plan *plan, struct text_list *ret_things)
+{
+	add(ret_things, text_copy("max-jobs"));
+	add_end(ret_things, &plan->move.source);
+	add_end(ret_things, &plan->move.destination);
+}

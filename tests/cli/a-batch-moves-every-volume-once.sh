@@ -1,0 +1,145 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A batch moves what its plan names, goes on wherever it was killed or stopped, and does nothing twice.
+# shellcheck source=tests/lib.sh
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+# shellcheck source=tests/moves.sh
+. "$TOP/tests/moves.sh"
+requires jq
+
+count=8
+
+# Volumes a/v1 ..., their sums in $scratch/sums, and a plan for them.
+fresh() {
+	rm -rf a b plan "$VOLMIG_STATE_DIR"
+	mkdir a b
+	{
+		echo '# volumes of a test'
+		echo "limit ${1:-max-jobs=1}"
+		echo "defaults ${2:-}"
+		for ((i = 1; i <= count; i++)); do
+			image "a/v$i" $((400001 + i * 1000))
+			echo "./a/v$i ./b/   # number $i"
+		done
+	} >plan
+	(cd a && md5sum -- *) >"$scratch/sums"
+}
+
+# Says what is wrong when not every volume was moved just once.
+moved_once() {
+	[ -z "$(ls a)" ] || echo "still there: $(ls a | tr '\n' ' ')"
+	(cd b && md5sum --quiet -c "$scratch/sums" 2>&1)
+	[ "$(ls b | wc -l)" = $count ] || echo "in b: $(ls b | tr '\n' ' ')"
+	[ "$("$VOLMIG" status | grep -c ' cleaned ')" = $count ] || "$VOLMIG" status
+	nothing_left "$work"
+}
+
+fresh
+ok 'it is planned' "$VOLMIG" batch -n plan
+is 'which moves nothing' "$(ls a | wc -l) $(ls b | wc -l)" "$count 0"
+is 'nor leaves anything' "$(ls "$VOLMIG_STATE_DIR" 2>/dev/null)" ''
+ok 'it is done' "$VOLMIG" batch plan
+settles 'all were moved once' moved_once
+run "$VOLMIG" batch --json plan
+is 'done again it is done' "$status $(jq -r '"\(.state) \(.done) \(.of) \(.exit_status)"' "$scratch/stdout")" \
+	"0 done $count $count 0"
+sed -i 's/# number/# the number/' plan
+ok 'and with another comment it is the same' "$VOLMIG" batch plan
+settles 'nothing was moved again' moved_once
+must_fail 3 'begun anew, nothing is there any more' "$VOLMIG" batch --again plan
+has 'which is told of every line' plan:4: plan:11: "$count faults"
+
+fresh
+grep -v '^#' plan | "$VOLMIG" batch - >/dev/null
+is 'a plan on standard input' $? 0
+settles 'all of it was moved once' moved_once
+
+fresh
+ok 'a directory' "$VOLMIG" batch --from=./a --to=./b/ --select='v[1-3]'
+is 'only what was selected' "$(ls a | wc -l) $(ls b | wc -l)" "$((count - 3)) 3"
+ok 'the rest of it' "$VOLMIG" batch --from=a/ --to=./b/ --limit=max-jobs=3
+settles 'all of it was moved once, too' moved_once
+ok 'an empty directory' "$VOLMIG" batch --from=a --to=./b/
+
+# --- lines that fail
+
+fresh
+echo '"./a/no such" ./b/' >>plan
+must_fail 3 'a plan with a fault is refused' "$VOLMIG" batch plan
+is 'as a whole' "$(ls b)" ''
+fresh
+"$VOLMIG" batch -n plan >/dev/null
+exec 7<>a/v3
+must_fail 3 'a volume in use is a fault' "$VOLMIG" batch plan
+has 'of its line' 'plan:6: ./a/v3: in use'
+exec 7>&-
+ok 'and none afterwards' "$VOLMIG" batch plan
+settles 'then all are moved' moved_once
+
+# A fault of the medium in each process: in the second MiB of one that is larger than the others.
+fresh
+image a/v2 1500001
+(cd a && md5sum -- *) >"$scratch/sums"
+run faulty write-eio:1300000 batch plan
+is 'a line that fails' "$status" 4
+is 'is told of' "$(grep -c 'plan:5: .*Input/output error' "$scratch/stderr")" 1
+is 'and does not stop the rest' "$(ls b | wc -l)" $((count - 1))
+ok 'the next run goes on with it' "$VOLMIG" batch plan
+settles 'so that all are moved once' moved_once
+
+fresh
+image a/v2 1500001
+(cd a && md5sum -- *) >"$scratch/sums"
+run faulty write-eio:1300000 batch --fail-fast plan
+is '--fail-fast' "$status $(ls b | wc -l)" '4 1'
+run faulty write-eio:1300000 batch --retries=1 plan
+is '--retries tries again, and no more than that' "$status $(grep -c 'trying again' "$scratch/stderr")" '4 1'
+ok 'and the last run ends it' "$VOLMIG" batch plan
+settles 'all were moved once after --fail-fast' moved_once
+
+# --- another plan of that name
+
+fresh
+run faulty write-eio:100000 batch --fail-fast plan
+sed -i '$d' plan
+must_fail 3 'a plan that was changed while its batch is not done' "$VOLMIG" batch plan
+has 'says so' 'was changed since batch' -- --again
+
+# --- killed and stopped
+
+killed=0
+fresh max-jobs=2
+for ((n = 1; n <= 20; n++)); do
+	VOLMIG_INJECT=slow:20000 "$VOLMIG_INJECT_BIN" batch -q plan 2>/dev/null &
+	child=$!
+	sleep "0.$(printf '%02d' $((RANDOM % 30 + 3)))"
+	kill -KILL $child 2>/dev/null && killed=$((killed + 1))
+	wait $child 2>/dev/null
+done
+ok 'killed again and again it comes to its end' "$VOLMIG" batch plan
+settles 'every volume was moved once' moved_once
+is 'it was killed' "$([ $killed -ge 1 ] && echo yes)" yes
+
+fresh max-jobs=2 --bwlimit=100K
+"$VOLMIG" batch -q plan 2>"$scratch/stderr" &
+child=$!
+copying() {
+	[ "$("$VOLMIG" status | grep -c ' copying ')" = 2 ]
+}
+ok 'two moves run' wait_until copying
+must_fail 3 'the same batch is not run twice at once' "$VOLMIG" batch plan
+has 'and says that it runs' 'the batch is running (pid'
+kill -TERM $child
+wait $child
+is 'SIGTERM stops it' $? 4
+settles 'its moves are stopped' sh -c '"$1" status | grep running' - "$VOLMIG"
+for job in $(jobs_of); do
+	"$VOLMIG" set "$job" bwlimit=max
+done
+sed -i 's/^defaults.*/defaults/' plan
+must_fail 3 'other defaults are another plan' "$VOLMIG" batch plan
+sed -i 's/^defaults.*/defaults --bwlimit=100K/' plan
+ok 'the same command goes on' "$VOLMIG" batch plan
+settles 'all were moved once after SIGTERM' moved_once
+
+done_testing
