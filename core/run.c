@@ -119,6 +119,7 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 	};
 	struct step_context ctx = context_of(job, &mon.base);
 	size_t first = job->steps_done;
+	bool written = job->written;
 
 	ctx.throttle = throttle;
 	*ret_rolled_back = false;
@@ -138,6 +139,7 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 		log_info("%s: step %zu of %zu: %s", job->id, job->steps_done + 1,
 			 job->plan.step_count, step->name);
 		ctx.again = job->step_begun;
+		ctx.written = written;
 		mon.step_ns = clock_ns();
 		if (job_begin_step(job, err) < 0)
 			return -1;

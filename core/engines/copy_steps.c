@@ -34,7 +34,9 @@ static int open_source(struct step_context *ctx, struct volume *source, struct e
 static int open_target(struct step_context *ctx, unsigned flags, struct volume *target,
 		       struct err *err)
 {
-	if ((flags & OPEN_WRITE) && ctx->move->create)
+	/* What an earlier run has written elsewhere than to a file, nobody has taken back. */
+	if ((flags & OPEN_WRITE) && ctx->move->create &&
+	    (!ctx->written || !strcmp(ctx->record->target.kind, "file")))
 		flags |= OPEN_FRESH;
 	return volume_open(target, &ctx->record->target, flags, ctx->same_boot, err);
 }
@@ -160,7 +162,8 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
-	if (move->create && !record->mark.offset && empty(&target, err) < 0) {
+	if (move->create && !record->mark.offset && !strcmp(record->target.kind, "file") &&
+	    empty(&target, err) < 0) {
 		ret = STEP_STOPPED;
 		goto out;
 	}

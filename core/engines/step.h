@@ -107,6 +107,7 @@ struct step_context {
 	struct progress_record *record;
 	bool same_boot;			/* the move was planned since the machine started */
 	bool again;			/* an earlier run had begun this very step */
+	bool written;			/* an earlier run may have written to the destination */
 	bool forget;			/* undo: leave behind what cannot be reached */
 	struct monitor *mon;
 	struct throttle *throttle;	/* how fast, as it is wanted now; NULL: as the move says */

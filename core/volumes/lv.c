@@ -12,6 +12,7 @@
 #include "support/json.h"
 #include "sys/blkdev.h"
 #include "sys/lvm.h"
+#include "volumes/thin_volume.h"
 #include "volumes/volume.h"
 
 /* The read that is held, and by how many. */
@@ -203,19 +204,15 @@ int lv_find_pv(uint64_t dev, struct lv_facts **ret, struct err *err)
 	return 0;
 }
 
-static int lv_setup(struct volume *vol, const struct facts *facts, unsigned flags,
-		    struct err *err)
-{
-	if (block_volume_ops.setup(vol, facts, flags, err) < 0)
-		return -1;
-	/* Said only of a new thin volume in a pool that zeroes what it gives out. */
-	vol->fresh = flags & OPEN_FRESH;
-	return 0;
-}
-
 static int lv_identify(int fd, struct facts *facts, struct err *err)
 {
 	return block_volume_ops.identify(fd, facts, err);
+}
+
+static int lv_setup(struct volume *vol, const struct facts *facts, unsigned flags,
+		    struct err *err)
+{
+	return block_volume_ops.setup(vol, facts, flags, err);
 }
 
 static int lv_zero(struct volume *vol, uint64_t offset, uint64_t length, enum zero_how how,
@@ -229,5 +226,9 @@ const struct volume_ops lv_volume_ops = {
 	.open_flags	= O_EXCL,
 	.identify	= lv_identify,
 	.setup		= lv_setup,
+	.next_data	= thin_next_data,
+	.load_map	= thin_load_map,
+	.has_room	= thin_has_room,
+	.release	= thin_release,
 	.zero		= lv_zero,
 };

@@ -28,6 +28,7 @@
 #include "support/log.h"
 #include "support/text.h"
 #include "sys/dm.h"
+#include "sys/lvm.h"
 #include "volumes/thin.h"
 #include "volumes/thin_map.h"
 
@@ -353,21 +354,66 @@ char *thin_snapshot_pool(const char *record)
 	return ret;
 }
 
+/* LVM's name of the pool that device-mapper calls so: "vg--a-pool-tpool" is vg-a/pool.  NULL: none; free it. */
+static char *lvm_name(const char *name)
+{
+	char *text = text_alloc(strlen(name) + 1, 1);
+	size_t len = 0;
+	int parts = 1;
+
+	for (const char *c = name; *c; c++) {
+		if (*c != '-' || c[1] == '-') {
+			text[len++] = *c;
+			c += *c == '-';
+		} else if (++parts == 2) {
+			text[len++] = '/';
+		} else {
+			/* Behind it is the layer. */
+			break;
+		}
+	}
+	if (parts == 3)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Make the pool of a record active, or not again, after a restart of the machine. */
+static int activate(const char *name, const char *how, struct err *err)
+{
+	char *lv = lvm_name(name);
+	const char *argv[] = { "lvchange", how, lv, NULL };
+	struct lvm_command command = { .argv = argv, .object = lv };
+	int ret = -1;
+
+	if (lv)
+		ret = lvm_run(&command, NULL, err);
+	else
+		err_sys(err, ENXIO, name, "the thin pool is not active");
+	free(lv);
+	return ret;
+}
+
 int thin_snapshot_recover(const char *record, struct err *err)
 {
 	char name[THIN_NAME_MAX], uuid[THIN_NAME_MAX];
+	struct err closing = ERR_INIT;
 	struct thin_pool pool;
 	uint64_t root = 0;
 	int fd = take_record(record, err), known, ret = -1;
+	bool activated = false;
 
 	if (fd < 0)
 		return fd == -1 ? 0 : -1;
 	known = read_record(fd, name, uuid, &root);
-	if (known == 2 && release(name, uuid, root, err) < 0) {
-		err->class = ERR_STOPPED;
-		goto out;
+	if (known && thin_pool_look(name, &pool, err) < 0) {
+		activated = err->number == ENXIO && activate(name, "-ay", err) == 0;
+		if (!activated || thin_pool_look(name, &pool, err) < 0) {
+			err->class = ERR_STOPPED;
+			goto out;
+		}
 	}
-	if (known == 1 && thin_pool_look(name, &pool, err) < 0) {
+	if (known == 2 && release(name, uuid, root, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -381,6 +427,8 @@ int thin_snapshot_recover(const char *record, struct err *err)
 	}
 	ret = 0;
 out:
+	if (activated && activate(name, "-an", &closing) < 0)
+		log_warning("%s: %s", closing.object, closing.cause);
 	close(fd);
 	return ret;
 }

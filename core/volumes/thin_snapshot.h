@@ -30,9 +30,9 @@ int thin_snapshot_map(dev_t dev, int fd, uint64_t bytes, const char *record,
 
 /*
  * Release what an earlier run left reserved by that record, and remove the
- * record; no record is success.  ERR_STOPPED when the process that it belongs
- * to is still at work after a while, or when its pool is not active, so that
- * nobody can know (err->number is ENXIO then).
+ * record; no record is success.  A pool that is not active is so for that time.
+ * ERR_STOPPED when the process that it belongs to is still at work after a
+ * while, or the pool cannot be had.
  */
 int thin_snapshot_recover(const char *record, struct err *err);
 
