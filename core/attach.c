@@ -2,6 +2,7 @@
 /* volmig attach and detach: a volume as a block device of this host. */
 #include "perform.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +12,30 @@
 #include "report.h"
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/guests.h"
 
 static int look(const char *text, bool raw, struct facts *ret_facts, struct err *err)
 {
 	int ret = inspect_named(text, SPEC_VOLUME, 0, ret_facts, err);
 
 	return ret < 0 ? -1 : plan_check_volume(ret_facts, raw, err);
+}
+
+/* A guest that runs has it; one that is shut off may have its disk looked into. */
+static int check_guests(struct facts *facts, struct host_attachment *ret, struct err *err)
+{
+	if (guests_look(facts, err) < 0)
+		return -1;
+	for (size_t i = 0; i < facts->guest_count; i++) {
+		const struct guest_use *use = &facts->guests[i];
+
+		if (use->running) {
+			err_set(err, ERR_REFUSED, facts->spec, "in use: %s", use->text);
+			return err_next(err, "end that use first");
+		}
+		snprintf(ret->note, sizeof(ret->note), "it is %s: do not start that meanwhile", use->text);
+	}
+	return 0;
 }
 
 static json_t *report(const char *command, const struct facts *facts, bool dry_run,
@@ -45,16 +64,21 @@ int perform_attach(const char *volume, bool readonly, bool raw,
 {
 	char *state_dir = job_state_dir(options->state_dir);
 	char *dir = text_format("%s/attached", state_dir);
-	struct host_attachment attachment = { 0 };
+	struct host_attachment attachment = { 0 }, guests = { 0 };
 	struct facts facts = { 0 };
 	int ret = -1;
 
+	guests_set_uri(options->connect);
 	if (look(volume, raw, &facts, err) < 0)
+		goto out;
+	if (check_guests(&facts, &guests, err) < 0)
 		goto out;
 	if (options->dry_run)
 		ret = host_attach_look(&facts, readonly, dir, &attachment, err);
 	else if (job_state_dir_make(state_dir, err) == 0)
 		ret = host_attach(&facts, readonly, dir, &attachment, err);
+	if (ret == 0 && !*attachment.note)
+		memcpy(attachment.note, guests.note, sizeof(attachment.note));
 	if (ret == 0)
 		*ret_report = report("attach", &facts, options->dry_run, &attachment);
 out:

@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "support/err.h"
 #include "sys/procs.h"
+#include "volumes/guests.h"
 
 static int refuse(struct err *err, const char *object, const char *cause)
 {
@@ -217,12 +218,14 @@ static bool is_own(const char *use, const char *uuid)
 	return own;
 }
 
-void live_drop_own_uses(const struct live_move *live, struct text_list *uses)
+void live_drop_own_uses(const struct live_move *live, struct facts *facts)
 {
+	struct text_list *uses = &facts->uses;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < uses->count; i++) {
-		if (is_own(uses->items[i], live->uuid))
+		if (is_own(uses->items[i], live->uuid) ||
+		    guests_is_disk(facts, uses->items[i], live->uuid, live->target))
 			free(uses->items[i]);
 		else
 			uses->items[kept++] = uses->items[i];

@@ -10,7 +10,6 @@ struct err;
 struct facts;
 struct live_move;
 struct request;
-struct text_list;
 
 /*
  * The disk that a swap names: request->domain and request->disk (a target, or
@@ -27,8 +26,8 @@ int live_of_disk(const struct request *request, struct live_move *ret_live, stru
 int live_of_volume(const struct request *request, const struct facts *volume,
 		   struct live_move *ret_live, struct err *err);
 
-/* Take out of uses what is the domain's own QEMU. */
-void live_drop_own_uses(const struct live_move *live, struct text_list *uses);
+/* Take out of the volume's uses that disk of the domain, and its own QEMU. */
+void live_drop_own_uses(const struct live_move *live, struct facts *facts);
 
 /* Where the domain's disk is now, in words, for status; free it. */
 char *live_now(const struct live_move *live);

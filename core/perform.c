@@ -28,6 +28,7 @@
 #include "sys/uuid.h"
 #include "terms.h"
 #include "volumes/lv.h"
+#include "volumes/guests.h"
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
 #define STOP_WAIT_NS (300 * 1000000000ULL)
@@ -176,6 +177,21 @@ static int check_place(const struct job *job, struct err *err)
 	return err_next(err, "put it (or its mount) back, then resume again");
 }
 
+/* The libvirt that the job's domain is of; NULL: there is none, or it is the default one's. */
+static const char *move_uri(const struct move *move)
+{
+	return move->live.uuid ? move->live.uri : move->cold.uri;
+}
+
+/* May a domain's definition name the destination already? */
+static bool is_repointed(const struct job *job)
+{
+	for (size_t i = 0; i < job->plan.step_count; i++)
+		if (job->plan.steps[i] == &repoint_step)
+			return job->steps_done > i || (job->steps_done == i && job->step_begun);
+	return false;
+}
+
 /*
  * What was true when the job was planned must still be: the same source,
  * unchanged and not in use.  After the commit the steps look for themselves,
@@ -183,10 +199,11 @@ static int check_place(const struct job *job, struct err *err)
  */
 static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
 {
-	const struct facts *was = &job->plan.move.source;
-	const struct live_move *live = &job->plan.move.live;
+	const struct move *move = &job->plan.move;
+	const struct facts *was = &move->source;
+	const struct live_move *live = &move->live;
 	struct facts now = { 0 }, target = { 0 };
-	char *why = NULL;
+	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
 	if (job_committed(job))
@@ -201,7 +218,7 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		why = facts_not_same(was, &now, job->same_boot);
 	/* A guest goes on writing to its disk; and has it open. */
 	if (live->uuid)
-		live_drop_own_uses(live, &now.uses);
+		live_drop_own_uses(live, &now);
 	else if (!why)
 		why = facts_changed(was, &now, job->same_boot);
 	if (why) {
@@ -210,11 +227,9 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		next_command(err, options, "abort", job->id);
 		goto out;
 	}
-	if (now.uses.count) {
-		char *uses = text_list_join(&now.uses);
-
+	uses = guests_uses_besides(&now, move_shut_off_users(move));
+	if (uses) {
 		err_set(err, ERR_REFUSED, was->path, "in use: %s", uses);
-		free(uses);
 		err_next(err, "end that use, then resume again");
 		goto out;
 	}
@@ -237,18 +252,18 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 			goto out;
 		}
 		if (live->uuid && job->written)
-			live_drop_own_uses(live, &target.uses);
-		if (target.uses.count) {
-			char *uses = text_list_join(&target.uses);
-
+			live_drop_own_uses(live, &target);
+		/* Once its definition names it the domain may use it. */
+		uses = is_repointed(job) ? NULL : guests_uses_besides(&target, move->cold.uuid);
+		if (uses) {
 			err_set(err, ERR_REFUSED, target.path, "in use: %s", uses);
-			free(uses);
 			err_next(err, "end that use, then resume again");
 			goto out;
 		}
 	}
 	ret = 0;
 out:
+	free(uses);
 	free(why);
 	facts_free(&now);
 	facts_free(&target);
@@ -267,7 +282,7 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 	if (!wanted->domain) {
 		if (inspect_named(wanted->source, SPEC_VOLUME, flags, source, err) < 0)
 			return -1;
-		if (wanted->command != COMMAND_MIGRATE || !source->kind || !source->uses.count)
+		if (wanted->command != COMMAND_MIGRATE || !source->kind || !guests_run(source))
 			return 0;
 		found = live_of_volume(wanted, source, live, err);
 		if (found <= 0)
@@ -280,7 +295,7 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 		free(source->spec);
 		source->spec = text_copy(wanted->source);
 	}
-	live_drop_own_uses(live, &source->uses);
+	live_drop_own_uses(live, source);
 	wanted->live = live;
 	return 0;
 }
@@ -290,7 +305,7 @@ int perform_plan(const struct request *request, const char *state_dir, const cha
 		 unsigned flags, struct plan *plan, struct err *err)
 {
 	struct request wanted = *request;
-	char *state = realpath(state_dir, NULL);
+	char *state = realpath(state_dir, NULL), *unseen;
 	struct facts source = { 0 }, destination = { 0 };
 	struct live_move live = { 0 };
 	int ret = -1;
@@ -298,10 +313,14 @@ int perform_plan(const struct request *request, const char *state_dir, const cha
 	wanted.state_dir = state;
 	/* One read of LVM's metadata serves all of it. */
 	lv_read_hold();
+	wanted.connect = guests_uri();
 	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
 	    places_look(request, &source, flags, &destination, err) == 0)
 		ret = plan_build(&wanted, id, &source, &destination, plan, err);
 	lv_read_release();
+	unseen = ret == 0 ? guests_unseen() : NULL;
+	if (unseen)
+		text_list_add(&plan->warnings, unseen);
 	free(state);
 	live_move_free(&live);
 	facts_free(&source);
@@ -353,6 +372,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	char id[UUID_TEXT_SIZE];
 	int ret = -1, known;
 
+	guests_set_uri(options->connect);
 	if (options->job_id) {
 		snprintf(id, sizeof(id), "%s", options->job_id);
 		known = known_job(request, state_dir, options, ret_report, err);
@@ -461,6 +481,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 	if (find_existing(state_dir, text, id, err) < 0 ||
 	    job_open(state_dir, id, JOB_WORK, &job, err) < 0)
 		goto out;
+	guests_set_uri(options->connect ? options->connect : move_uri(&job.plan.move));
 	if (job.ended) {
 		*ret_report = report_job(&job);
 		if (job.aborted)
@@ -542,6 +563,7 @@ int perform_abort(const char *text, const struct perform_options *options,
 	if (stop_worker(state_dir, id, err) < 0 ||
 	    job_open(state_dir, id, JOB_WORK, &job, err) < 0)
 		goto out;
+	guests_set_uri(options->connect ? options->connect : move_uri(&job.plan.move));
 	if (job.ended) {
 		*ret_report = report_job(&job);
 		if (job.aborted)

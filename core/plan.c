@@ -58,6 +58,20 @@ int plan_check_volume(const struct facts *source, bool raw, struct err *err)
 	return 0;
 }
 
+/* No policy may forget the definition that has to follow. */
+static int finish_cold(struct plan *plan, struct err *err)
+{
+	bool follows = !plan->move.cold.uuid;
+
+	for (size_t i = 0; i < plan->step_count; i++)
+		follows = follows || plan->steps[i] == &repoint_step;
+	if (follows)
+		return cold_move_finish(&plan->move, err);
+	return err_set(err, ERR_REFUSED, plan->move.source.spec,
+		       "method %s does not change the definition of domain %s", plan->method,
+		       plan->move.cold.domain);
+}
+
 int plan_build(const struct request *request, const char *job_id,
 	       struct facts *source, struct facts *destination,
 	       struct plan *ret_plan, struct err *err)
@@ -65,6 +79,7 @@ int plan_build(const struct request *request, const char *job_id,
 	struct plan plan = { .command = request->command };
 	struct move *move = &plan.move;
 	int (*policy)(const struct request *, const char *, struct plan *, struct err *);
+	bool in_group;
 
 	move->source = *source;
 	move->destination = *destination;
@@ -81,7 +96,10 @@ int plan_build(const struct request *request, const char *job_id,
 		policy = plan_live;
 	else
 		policy = source->lv || destination->lv ? plan_lvm : plan_copy;
-	if (policy(request, job_id, &plan, err) < 0) {
+	/* The others move a domain's disk only when it is shut off. */
+	in_group = destination->lv && destination->lv->wanted_pvs.count;
+	if ((policy != plan_live && !in_group && plan_cold(request, &plan, err) < 0) ||
+	    policy(request, job_id, &plan, err) < 0 || finish_cold(&plan, err) < 0) {
 		/* The facts stay the caller's. */
 		move->source = (struct facts){ 0 };
 		move->destination = (struct facts){ 0 };

@@ -7,18 +7,22 @@
 #include <string.h>
 
 #include "support/err.h"
+#include "volumes/guests.h"
 
-static int check_source(const struct request *request, const struct facts *source,
-			struct err *err)
+static int check_source(const struct request *request, const struct plan *plan, struct err *err)
 {
+	const struct facts *source = &plan->move.source;
+	/* A copy leaves the source what it is to them. */
+	const char *shut_off = request->command == COMMAND_COPY ? "*" : plan->move.cold.uuid;
+	char *uses;
+
 	if (plan_check_volume(source, request->raw, err) < 0)
 		return -1;
 	if (request->state_dir && strcmp(source->path, request->state_dir) &&
 	    plan_is_below(source->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, source->spec, "is in volmig's own state directory");
-	if (source->uses.count) {
-		char *uses = text_list_join(&source->uses);
-
+	uses = guests_uses_besides(source, shut_off);
+	if (uses) {
 		err_set(err, ERR_REFUSED, source->spec, "in use: %s", uses);
 		free(uses);
 		return err_next(err, "end that use first, a copy of a changing volume is worth nothing");
@@ -263,6 +267,8 @@ static void plan_steps(struct plan *plan)
 		plan_add_step(plan, &verify_step);
 	if (move->create)
 		plan_add_step(plan, &publish_step);
+	if (move->cold.uuid)
+		plan_add_step(plan, &repoint_step);
 	plan_add_step(plan, &commit_step);
 	if (move->wipe != WIPE_NONE)
 		plan_add_step(plan, &wipe_source_step);
@@ -272,7 +278,7 @@ static void plan_steps(struct plan *plan)
 
 int plan_copy(const struct request *request, const char *job_id, struct plan *plan, struct err *err)
 {
-	if (check_source(request, &plan->move.source, err) < 0 ||
+	if (check_source(request, plan, err) < 0 ||
 	    plan_destination(request, job_id, plan, err) < 0 ||
 	    choose_method(request, plan, err) < 0 ||
 	    plan_retirement(request, plan, err) < 0)

@@ -47,6 +47,11 @@ int plan_lvm(const struct request *request, const char *job_id, struct plan *pla
  * that another method may; -1: refused.
  */
 int plan_lvm_online(const struct request *request, struct plan *plan, struct err *err);
+/*
+ * Before plan_copy(): the domains that use the source.  A shut-off one is taken
+ * into move->cold, and its definition will follow.
+ */
+int plan_cold(const struct request *request, struct plan *plan, struct err *err);
 
 /*
  * Is there room in a thin pool for a copy of source?  Refused with the numbers

@@ -13,6 +13,7 @@ void move_free(struct move *move)
 {
 	facts_free(&move->source);
 	facts_free(&move->destination);
+	cold_move_free(&move->cold);
 	free(move->name);
 	free(move->temp_name);
 	live_move_free(&move->live);
@@ -41,6 +42,7 @@ json_t *move_to_json(const struct move *move)
 		json_put(json, "live", live_move_to_json(&move->live));
 	if (move->source.lv || move->destination.lv)
 		json_put(json, "lvm", lvm_move_to_json(&move->lvm));
+	json_put(json, "cold", cold_move_to_json(&move->cold));
 	return json;
 }
 
@@ -54,7 +56,8 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan is incomplete");
 	if (facts_from_json(&move->source, json_object_get(json, "source"), err) < 0 ||
 	    facts_from_json(&move->destination, json_object_get(json, "destination"), err) < 0 ||
-	    lvm_move_from_json(&move->lvm, json_object_get(json, "lvm"), err) < 0) {
+	    lvm_move_from_json(&move->lvm, json_object_get(json, "lvm"), err) < 0 ||
+	    cold_move_from_json(&move->cold, json_object_get(json, "cold"), err) < 0) {
 		move_free(move);
 		return -1;
 	}
@@ -76,6 +79,13 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan does not say what it makes");
 	}
 	return 0;
+}
+
+const char *move_shut_off_users(const struct move *move)
+{
+	if (move->cold.uuid)
+		return move->cold.uuid;
+	return move->remove || move->wipe != WIPE_NONE ? NULL : "*";
 }
 
 /* The path of what is made under that name. */
@@ -115,7 +125,7 @@ char *move_both_paths(const struct move *move)
 static const struct step_ops *const all_steps[] = {
 	&create_file_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
 	&mirror_step, &compare_step, &hold_step, &pivot_step, &release_step,
-	&publish_step, &commit_step, &wipe_source_step, &remove_source_step,
+	&publish_step, &repoint_step, &commit_step, &wipe_source_step, &remove_source_step,
 };
 
 const struct step_ops *step_by_name(const char *name)

@@ -19,18 +19,19 @@
 
 #include "engines/throttle.h"
 #include "support/err.h"
+#include "volumes/guests.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
 {
 	return err_set(err, ERR_STOPPED, object, "%s", cause);
 }
 
-/* Is the source what was copied, and does nobody use it? */
-static int check_source(struct step_context *ctx, bool compare_data, struct err *err)
+int step_check_source(struct step_context *ctx, bool compare_data, const char *shut_off_uuid,
+		      struct err *err)
 {
 	const struct facts *was = &ctx->move->source;
 	struct facts now = { 0 };
-	char *why = NULL;
+	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
 	if (volume_inspect_path(was->path, INSPECT_USES, &now, err) < 0) {
@@ -61,15 +62,14 @@ static int check_source(struct step_context *ctx, bool compare_data, struct err 
 		err_set(err, ERR_STOPPED, was->path, "the source cannot be removed: %s", now.unremovable);
 		goto out;
 	}
-	if (now.uses.count) {
-		char *uses = text_list_join(&now.uses);
-
+	uses = guests_uses_besides(&now, shut_off_uuid);
+	if (uses) {
 		err_set(err, ERR_STOPPED, was->path, "the source has come into use: %s", uses);
-		free(uses);
 		goto out;
 	}
 	ret = 0;
 out:
+	free(uses);
 	free(why);
 	facts_free(&now);
 	return ret;
@@ -98,12 +98,7 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 	return !ctx->move->create || !keeps_time(now->mtime_ns, ctx->move->source.mtime_ns);
 }
 
-/*
- * Is the destination there, whole, under its name?  unused: and has nobody
- * written to it since it was verified, nor is about to?  After the commit that
- * is its owner's business.
- */
-static int check_target(struct step_context *ctx, bool unused, struct err *err)
+int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
 	char *path = move_final_path(ctx->move);
@@ -146,11 +141,17 @@ out:
 
 static enum step_result commit_run(struct step_context *ctx, struct err *err)
 {
+	const struct move *move = ctx->move;
+	/* A domain whose definition names the destination by now may use that, but the source no more. */
+	bool repointed = move->cold.uuid;
+	const char *shut_off_uuid = repointed ? NULL : move_shut_off_users(move);
+
 	/*
 	 * That the runner journals this step as done is the point of no
 	 * return; the step itself changes nothing.
 	 */
-	if (check_target(ctx, true, err) < 0 || check_source(ctx, true, err) < 0)
+	if (step_check_target(ctx, !repointed, err) < 0 ||
+	    step_check_source(ctx, true, shut_off_uuid, err) < 0)
 		return STEP_STOPPED;
 	return STEP_DONE;
 }
@@ -178,7 +179,7 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	enum block_zero_how how = move->wipe == WIPE_ZERO ? BLOCK_ZERO_WRITE : BLOCK_ZERO_FREE;
 
 	/* Once wiping has begun the data cannot be compared any more. */
-	if (check_target(ctx, false, err) < 0 || check_source(ctx, !ctx->again, err) < 0)
+	if (step_check_target(ctx, false, err) < 0 || step_check_source(ctx, !ctx->again, NULL, err) < 0)
 		return STEP_STOPPED;
 	if (volume_open(&source, &move->source, OPEN_WRITE, ctx->same_boot, err) < 0) {
 		err->class = ERR_STOPPED;
@@ -260,7 +261,7 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	int dir = -1, there;
 
 	/* Before anything goes away for good: is the copy there? */
-	if (check_target(ctx, false, err) < 0)
+	if (step_check_target(ctx, false, err) < 0)
 		return STEP_STOPPED;
 	dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0) {
@@ -268,7 +269,7 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 		goto out;
 	}
 	there = is_source(ctx, dir, name);
-	if ((there >= 0 && check_source(ctx, ctx->move->wipe == WIPE_NONE, err) < 0) ||
+	if ((there >= 0 && step_check_source(ctx, ctx->move->wipe == WIPE_NONE, NULL, err) < 0) ||
 	    remove_name(ctx, dir, name, err) < 0)
 		goto out;
 	if (fsync(dir) < 0) {

@@ -13,6 +13,7 @@
 
 #include "engines/block_copy.h"
 #include "engines/lvm_move.h"
+#include "engines/cold_move.h"
 #include "volumes/volume.h"
 
 struct err;
@@ -75,6 +76,7 @@ struct move {
 	struct live_move live;
 
 	struct lvm_move lvm;
+	struct cold_move cold;		/* the source is a shut-off domain's disk */
 };
 
 /* How many bytes are to be moved: the source's, or what of it the guest sees. */
@@ -158,6 +160,24 @@ char *move_final_path(const struct move *move);		/* its name in the end */
 char *move_written_path(const struct move *move);	/* the one of these that is written to */
 char *move_both_paths(const struct move *move);		/* "SOURCE -> WRITTEN" */
 
+/*
+ * Are both ends as they have to be before the commit?  Else ERR_STOPPED.  The
+ * source: what was copied, and, with compare_data, unchanged; used by nobody
+ * but, shut off, the domain of that UUID ("*": by any; NULL: by none).  The
+ * destination: there and whole, under its name; unused: and by nobody written
+ * to since it was verified, nor about to be.
+ */
+int step_check_source(struct step_context *ctx, bool compare_data, const char *shut_off_uuid,
+		      struct err *err);
+int step_check_target(struct step_context *ctx, bool unused, struct err *err);
+
+/*
+ * The shut-off domains that may use the source while it is only read: the UUID
+ * of the one whose definition will follow, "*" for any when the source stays
+ * what it is, or NULL for none.
+ */
+const char *move_shut_off_users(const struct move *move);
+
 /* Was the destination, which is now so, written to since verify began to read it? */
 bool written_since_verified(const struct step_context *ctx, const struct facts *now);
 
@@ -172,6 +192,7 @@ extern const struct step_ops compare_step;		/* what can be compared of a disk in
 extern const struct step_ops hold_step;			/* stay mirrored until resumed */
 extern const struct step_ops pivot_step;		/* the guest goes on with the destination; irrevocable */
 extern const struct step_ops release_step;		/* nobody has the source any more, all agree */
+extern const struct step_ops repoint_step;		/* a shut-off domain's definition follows */
 extern const struct step_ops commit_step;		/* look at both ends once more; the point of no return */
 extern const struct step_ops wipe_source_step;
 extern const struct step_ops remove_source_step;

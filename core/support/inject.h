@@ -18,6 +18,9 @@
  *   kill-attach:2          the same, once its loop device is made
  *   kill-detach:1          the same, once its loop device is released
  *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
+ *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
+ *   kill-repoint:2         the same, right after it
+ *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *
  * With /proc/sysrq-trigger in the environment variable VOLMIG_INJECT_DIE it is

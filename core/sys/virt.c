@@ -41,7 +41,12 @@
 	FUNCTION(virDomainBlockCopy) FUNCTION(virDomainBlockRebase) \
 	FUNCTION(virDomainGetBlockJobInfo) FUNCTION(virDomainBlockJobSetSpeed) \
 	FUNCTION(virDomainBlockJobAbort) FUNCTION(virTypedParamsAddULLong) \
-	FUNCTION(virTypedParamsAddUInt) FUNCTION(virTypedParamsFree)
+	FUNCTION(virTypedParamsAddUInt) FUNCTION(virTypedParamsFree) \
+	FUNCTION(virDomainGetAutostart) FUNCTION(virDomainHasManagedSaveImage) \
+	FUNCTION(virDomainSnapshotNum) FUNCTION(virDomainListAllCheckpoints) \
+	FUNCTION(virStoragePoolLookupByName) FUNCTION(virStoragePoolFree) \
+	FUNCTION(virStorageVolLookupByName) FUNCTION(virStorageVolGetPath) \
+	FUNCTION(virStorageVolFree)
 
 static struct {
 #define FUNCTION(name) __typeof__(name) *name;
@@ -82,6 +87,7 @@ struct call {
 	struct virt_domain *ret_domains;
 	size_t ret_count;
 	struct virt_job ret_job;
+	struct virt_ties ret_ties;
 	uint64_t ret_bytes, ret_allocated;
 };
 
@@ -563,6 +569,65 @@ static int run_define(struct call *call)
 int virt_define(struct virt *virt, const char *xml, struct err *err)
 {
 	return make_plain(virt, domain_call(run_define, "", NULL, xml), NULL, err);
+}
+
+static int get_ties(virDomainPtr domain, struct virt_ties *ret)
+{
+	int autostart = 0, saved = lib.virDomainHasManagedSaveImage(domain, 0);
+
+	*ret = (struct virt_ties){ 0 };
+	if (saved < 0 || lib.virDomainGetAutostart(domain, &autostart) < 0)
+		return -1;
+	ret->autostart = autostart;
+	ret->managed_save = saved > 0;
+	ret->snapshots = lib.virDomainSnapshotNum(domain, 0);
+	if (ret->snapshots < 0)
+		return -1;
+	/* A driver that knows no checkpoints has none. */
+	ret->checkpoints = lib.virDomainListAllCheckpoints(domain, NULL, 0);
+	if (ret->checkpoints < 0)
+		ret->checkpoints = 0;
+	return 0;
+}
+
+static int run_ties(struct call *call)
+{
+	int ret;
+
+	WITH_DOMAIN(call, ret, get_ties(domain, &call->ret_ties));
+	return ret;
+}
+
+int virt_ties(struct virt *virt, const char *uuid, struct virt_ties *ret_ties, struct err *err)
+{
+	struct call *call = domain_call(run_ties, uuid, NULL, NULL);
+
+	if (make_connected(virt, call, uuid, err) < 0)
+		return -1;
+	*ret_ties = call->ret_ties;
+	call_free(call);
+	return 0;
+}
+
+static int run_volume_path(struct call *call)
+{
+	virStoragePoolPtr pool = lib.virStoragePoolLookupByName(call->conn, call->name);
+	virStorageVolPtr volume = pool ? lib.virStorageVolLookupByName(pool, call->text) : NULL;
+
+	call->ret_text = volume ? lib.virStorageVolGetPath(volume) : NULL;
+	if (!call->ret_text)
+		note_error(call);
+	if (volume)
+		lib.virStorageVolFree(volume);
+	if (pool)
+		lib.virStoragePoolFree(pool);
+	return call->ret_text ? 0 : -1;
+}
+
+int virt_volume_path(struct virt *virt, const char *pool, const char *volume, char **ret_path,
+		     struct err *err)
+{
+	return make_text(virt, domain_call(run_volume_path, "", pool, volume), pool, ret_path, err);
 }
 
 static unsigned affect_flags(unsigned affect)

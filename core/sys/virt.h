@@ -66,6 +66,19 @@ int virt_xml(struct virt *virt, const char *uuid, bool inactive, char **ret_xml,
 /* Define a domain anew, or change its definition. */
 int virt_define(struct virt *virt, const char *xml, struct err *err);
 
+/* What hangs on a domain's disks being where they are, beside the domain itself. */
+struct virt_ties {
+	bool autostart;		/* libvirtd starts it when it starts itself */
+	bool managed_save;	/* its memory is saved, and goes with its disks */
+	int snapshots, checkpoints;
+};
+
+int virt_ties(struct virt *virt, const char *uuid, struct virt_ties *ret_ties, struct err *err);
+
+/* Where a volume of a storage pool is.  Free it. */
+int virt_volume_path(struct virt *virt, const char *pool, const char *volume, char **ret_path,
+		     struct err *err);
+
 enum virt_affect {
 	VIRT_LIVE = 1,		/* the running domain */
 	VIRT_CONFIG = 2,	/* its definition */

@@ -52,6 +52,8 @@ NEVER(virt_find, struct virt *virt, const char *name, struct virt_domain *ret_do
 NEVER(virt_list, struct virt *virt, struct virt_domain **ret_domains, size_t *ret_count)
 NEVER(virt_xml, struct virt *virt, const char *uuid, bool inactive, char **ret_xml)
 NEVER(virt_define, struct virt *virt, const char *xml)
+NEVER(virt_ties, struct virt *virt, const char *uuid, struct virt_ties *ret_ties)
+NEVER(virt_volume_path, struct virt *virt, const char *pool, const char *volume, char **ret_path)
 NEVER(virt_attach, struct virt *virt, const char *uuid, const char *xml, unsigned affect)
 NEVER(virt_detach, struct virt *virt, const char *uuid, const char *xml, unsigned affect)
 NEVER(virt_suspend, struct virt *virt, const char *uuid)

@@ -22,6 +22,7 @@ struct reader {
 	struct virt_source *source;	/* the <source> that is open, or NULL */
 	size_t source_depth;
 	bool wants_serial;
+	bool wants_boot;		/* text belongs to the last of boot_paths */
 	bool too_deep;
 };
 
@@ -155,6 +156,19 @@ static void in_disk(struct reader *reader, const char *path, const char *name, c
 	}
 }
 
+static void begin_boot(struct reader *reader, const char *path)
+{
+	static const char *const roles[] = { "kernel", "initrd", "loader", "nvram", "dtb" };
+
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		if (strcmp(path, roles[i]))
+			continue;
+		text_list_add(&reader->disks->boot_roles, text_copy(roles[i]));
+		text_list_add(&reader->disks->boot_paths, text_copy(""));
+		reader->wants_boot = true;
+	}
+}
+
 static void on_start(void *data, const char *name, const char **attributes)
 {
 	struct reader *reader = data;
@@ -171,6 +185,8 @@ static void on_start(void *data, const char *name, const char **attributes)
 		in_disk(reader, reader->path + reader->root, name, attributes);
 	else if (!strcmp(reader->path, "/domain/devices/disk") || !strcmp(reader->path, "/disk"))
 		begin_disk(reader, attributes);
+	else if (is_below(reader->path, "/domain/os/"))
+		begin_boot(reader, reader->path + strlen("/domain/os/"));
 }
 
 static void on_end(void *data, const char *name)
@@ -180,6 +196,7 @@ static void on_end(void *data, const char *name)
 		       (size_t)XML_GetCurrentByteCount(reader->parser);
 
 	(void)name;
+	reader->wants_boot = false;
 	if (reader->root) {
 		struct virt_disk *disk = disk_of(reader);
 		const char *path = reader->path + reader->root;
@@ -202,15 +219,17 @@ static void on_end(void *data, const char *name)
 static void on_text(void *data, const char *text, int length)
 {
 	struct reader *reader = data;
-	struct virt_disk *disk;
-	char *more;
+	char **into = NULL, *more;
 
-	if (!reader->root || !reader->wants_serial)
+	if (reader->root && reader->wants_serial)
+		into = &disk_of(reader)->serial;
+	else if (reader->wants_boot)
+		into = &reader->disks->boot_paths.items[reader->disks->boot_paths.count - 1];
+	if (!into)
 		return;
-	disk = disk_of(reader);
-	more = text_format("%s%.*s", disk->serial ? disk->serial : "", length, text);
-	free(disk->serial);
-	disk->serial = more;
+	more = text_format("%s%.*s", *into ? *into : "", length, text);
+	free(*into);
+	*into = more;
 }
 
 int virt_xml_disks(const char *xml, struct virt_disks *ret_disks, struct err *err)
@@ -271,6 +290,8 @@ void virt_disks_free(struct virt_disks *disks)
 		free(disk->backing);
 	}
 	free(disks->items);
+	text_list_free(&disks->boot_roles);
+	text_list_free(&disks->boot_paths);
 	*disks = (struct virt_disks){ 0 };
 }
 

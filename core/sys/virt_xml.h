@@ -48,6 +48,8 @@ struct virt_disk {
 struct virt_disks {
 	struct virt_disk *items;
 	size_t count;
+	/* What it boots from beside its disks: "kernel", "initrd", "loader", "nvram", and their paths. */
+	struct text_list boot_roles, boot_paths;
 };
 
 /* The disks of a domain; or of a lone <disk> element. */

@@ -8,6 +8,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/lv.h"
+#include "volumes/guests.h"
 #include "volumes/volume.h"
 
 enum field_type {
@@ -20,7 +21,7 @@ enum field_type {
 
 #define FIELD(type, name) { #name, FIELD_##type, offsetof(struct facts, name) }
 
-/* Everything but kind, which is not owned, and uses, which are only of the moment. */
+/* Everything but kind, which is not owned, and uses and guests, which are only of the moment. */
 static const struct field {
 	const char *key;
 	enum field_type type;
@@ -74,6 +75,7 @@ void facts_free(struct facts *facts)
 			free(*(char **)field_of(facts, &fields[i]));
 	text_list_free(&facts->uses);
 	lv_facts_free(facts->lv);
+	guests_free(facts->guests, facts->guest_count);
 	*facts = (struct facts){ 0 };
 }
 

@@ -9,6 +9,7 @@
 #include "support/err.h"
 #include "sys/blkdev.h"
 #include "sys/uses.h"
+#include "volumes/guests.h"
 #include "volumes/look.h"
 #include "volumes/lv.h"
 
@@ -68,7 +69,7 @@ int look_at_lv(struct lv_facts *lv, unsigned flags, struct facts *facts, struct 
 		return -1;
 	facts->allocated = lv->mapped;
 	facts->read_only |= lv->read_only;
-	return 0;
+	return flags & INSPECT_USES ? guests_look(facts, err) : 0;
 }
 
 int look_for_lv(const char *vg, const char *name, unsigned flags, struct facts *facts,

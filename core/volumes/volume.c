@@ -27,6 +27,7 @@
 #include "volumes/format.h"
 #include "volumes/look.h"
 #include "volumes/lv.h"
+#include "volumes/guests.h"
 #include "volumes/spec.h"
 
 #define ALIGN_MAX 65536U
@@ -300,6 +301,7 @@ out:
 			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
 		else
 			uses_of_block(path, facts->dev, &facts->uses);
+		ret = guests_look(facts, err);
 	}
 	return ret;
 }

@@ -14,6 +14,7 @@
 
 struct err;
 struct lv_facts;
+struct guest_use;
 struct spec;
 
 /*
@@ -51,6 +52,8 @@ struct facts {
 	char *format;		/* "qcow2", "vmdk", ...: a container by its magic; NULL: raw */
 	char *signature;	/* what libblkid sees: "ext4 \"root\"", "gpt partition table"; NULL: nothing */
 	struct text_list uses;	/* "mounted on /mnt", "open for writing by qemu (pid 12)", ... */
+	struct guest_use *guests;	/* the domains among them, see volumes/guests.h */
+	size_t guest_count;
 
 	/* The directory that the file is in, or would be in; file and nothing only. */
 	char *dir;
@@ -95,7 +98,7 @@ bool facts_tell_changes(const struct facts *was, bool same_boot);
 bool facts_overlap(const struct facts *a, const struct facts *b);
 
 enum inspect_flags {
-	INSPECT_USES = 1,	/* also find out who uses it: reads much of /proc */
+	INSPECT_USES = 1,	/* also find out who uses it: reads much of /proc, asks libvirt */
 };
 
 /*

@@ -62,7 +62,7 @@ domain_xml() {
 	name=$1
 	shift
 	memory=32 guest=
-	if [ "$1" = -g ]; then
+	if [ "${1:-}" = -g ]; then
 		memory=128 guest=1 cmdline=$2
 		shift 2
 	fi
