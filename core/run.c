@@ -61,9 +61,10 @@ int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 		err_set(err, ERR_REFUSED, job->id, "the job is past its point of no return");
 		return err_next(err, "volmig resume %s", job->id);
 	}
-	if (job->step_begun && job->plan.steps[job->steps_done]->may_undo &&
-	    job->plan.steps[job->steps_done]->may_undo(&ctx, err) < 0)
-		return -1;
+	/* What cannot be taken back is found before it is journalled that all is. */
+	for (size_t k = 0; k < i; k++)
+		if (job->plan.steps[k]->may_undo && job->plan.steps[k]->may_undo(&ctx, err) < 0)
+			return -1;
 	hooks_tell(job, "pre", "undo");
 	if (job_begin_abort(job, err) < 0)
 		return -1;

@@ -379,12 +379,15 @@ out:
 	return ret;
 }
 
+static int mirror_may_undo(struct step_context *ctx, struct err *err);
+
 const struct step_ops mirror_step = {
 	.name	= "mirror",
 	.doing	= "copying",
 	.state	= "synced",
 	.run	= mirror_run,
 	.undo	= mirror_undo,
+	.may_undo = mirror_may_undo,
 	.object	= both_names,
 };
 
@@ -534,8 +537,8 @@ out:
 	return ret;
 }
 
-/* The pivot was begun: has it happened? */
-static int pivot_may_undo(struct step_context *ctx, struct err *err)
+/* Has the guest been moved, by us or by somebody else, or can nobody tell? */
+static int mirror_may_undo(struct step_context *ctx, struct err *err)
 {
 	struct virt *virt = NULL;
 	enum live_where where;
@@ -566,7 +569,6 @@ const struct step_ops pivot_step = {
 	.state		= "committed",
 	.irrevocable	= true,
 	.run		= pivot_run,
-	.may_undo	= pivot_may_undo,
 	.object		= both_names,
 };
 

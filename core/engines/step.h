@@ -142,8 +142,8 @@ struct step_ops {
 	int (*undo)(struct step_context *ctx, struct err *err);
 
 	/*
-	 * Asked before an abort of a job that had begun it: may it be taken
-	 * back?  ERR_REFUSED when it has happened and is irrevocable, ERR_UNSURE
+	 * Asked before an abort of a job that had begun it, done or not: may it
+	 * be taken back?  ERR_REFUSED when it has happened and is irrevocable, ERR_UNSURE
 	 * when nobody can tell.  NULL: always.
 	 */
 	int (*may_undo)(struct step_context *ctx, struct err *err);
