@@ -264,6 +264,12 @@ check-live: programs-live
 	@echo; echo '== guests, with a libvirtd of their own'
 	$(Q)$(call script_env,plain,inject) $(live_env) $(call prove,env,$(call only,$(live_scripts)))
 
+# Longer than anybody wants to wait for each time: 100 swaps, 20 kills of libvirtd at the pivot.
+check-live-long: programs-live
+	$(Q)LIVE_SWAPS=100 LIVE_PIVOT_KILLS=20 $(call script_env,plain,inject) $(live_env) \
+		$(call prove,env,tests/live/swapped-back-and-forth-a-guest-loses-nothing.sh \
+		tests/live/libvirtd-killed-at-the-pivot-never-costs-a-disk.sh)
+
 check-fuzz: programs-fuzz
 	@echo; echo '== fuzz targets over their corpus, with sanitizers'
 	$(Q)$(call prove,env,$(call only,$(fuzzers:%=$(B)/san-inject/%)))
@@ -294,6 +300,9 @@ bench:
 	@tests/install-packages build bench
 	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
 	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench
+
+bench-live: programs-live
+	@LIVE_TOOLS=$(CURDIR)/$(B)/live VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-live
 
 demo:
 	@tests/install-packages build demo
@@ -396,13 +405,15 @@ help:
 	@echo '  check-GROUP   one of: $(CHECKS)'
 	@echo '  fuzz          libFuzzer on the parsers of specs and journals, for a while'
 	@echo '  bench         volmig beside dd, qemu-img, nbdcopy and cp'
+	@echo '  bench-live    volmig swap beside virsh blockcopy'
+	@echo '  check-live-long  the tests of swaps under load, 100 of them'
 	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
 	@echo '  install uninstall dist clean distclean'
 	@echo
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
-.PHONY: all programs check check-quick check-all fuzz fuzz-run bench demo lint install uninstall \
+.PHONY: all programs check check-quick check-all fuzz fuzz-run bench bench-live check-live-long demo lint install uninstall \
 	dist clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:

@@ -50,6 +50,8 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		  "(default: none)", "HOW" },
 		{ "format", '\0', POPT_ARG_STRING, &move->format, 0,
 		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
+		{ "max-pause", '\0', POPT_ARG_STRING, &move->max_pause, 0,
+		  "suspend a guest for at most so long to compare both disks (default: 0, not at all)", "TIME" },
 		RUN_GROUP(running),
 		POPT_TABLEEND
 	};
@@ -69,7 +71,8 @@ int migrate_request(struct frame *frame, struct migrate_options *move,
 	request->force_host_copy = move->force_host_copy;
 	request->keep_source = move->keep_source;
 	request->into_existing = move->into_existing;
-	if (frame_run_options(frame, &move->run, request) < 0)
+	if (frame_run_options(frame, &move->run, request) < 0 ||
+	    frame_time(frame, "max-pause", move->max_pause, &request->max_pause_ms) < 0)
 		return -1;
 	return check(frame, move, request);
 }
@@ -80,6 +83,7 @@ void migrate_options_free(struct migrate_options *move)
 	free(move->method);
 	free(move->wipe);
 	free(move->format);
+	free(move->max_pause);
 	*move = (struct migrate_options){ 0 };
 }
 

@@ -9,10 +9,10 @@
 struct migrate_options {
 	struct run_options run;
 	int force_host_copy, keep_source, into_existing;
-	char *method, *wipe, *format;
+	char *method, *wipe, *format, *max_pause;
 };
 
-#define MIGRATE_TABLE_SIZE 8
+#define MIGRATE_TABLE_SIZE 9
 
 /* Fill a popt table that writes into move, and the one that it includes. */
 void migrate_table(struct migrate_options *move, struct poptOption running[static RUN_TABLE_SIZE],

@@ -17,11 +17,13 @@
 
 #include "engines/live_look.h"
 #include "engines/live_probe.h"
+#include "engines/throttle.h"
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/interrupt.h"
 #include "support/log.h"
 #include "support/monitor.h"
+#include "volumes/guests.h"
 
 /* How often the XML is read while nothing is heard. */
 #define LOOK_MS 250
@@ -76,16 +78,20 @@ static bool is_orphaned(struct step_context *ctx, char **ret_user)
 	*ret_user = NULL;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !*ret_user; i++) {
 		struct facts now = { 0 };
-		struct err ignored = ERR_INIT;
+		struct err unseen = ERR_INIT;
+		char *uses;
 
-		if (paths[i] && volume_inspect_path(paths[i], INSPECT_USES, &now, &ignored) == 0 &&
-		    now.uses.count) {
-			char *uses = text_list_join(&now.uses);
-
-			*ret_user = text_format("libvirt says that it does not run, yet %s is %s",
+		if (!paths[i])
+			continue;
+		/* That it is this domain's disk once it is started again is no use of it now. */
+		if (volume_inspect_path(paths[i], INSPECT_USES, &now, &unseen) < 0)
+			uses = text_format("nobody can tell: %s", unseen.cause);
+		else
+			uses = guests_uses_besides(&now, ctx->move->live.uuid);
+		if (uses)
+			*ret_user = text_format("libvirt says that it does not run, yet %s is in use: %s",
 						paths[i], uses);
-			free(uses);
-		}
+		free(uses);
 		facts_free(&now);
 	}
 	return *ret_user != NULL;
@@ -93,15 +99,21 @@ static bool is_orphaned(struct step_context *ctx, char **ret_user)
 
 /* ---- mirror ---- */
 
+/* How fast it may go just now: volmig set and profiles may have changed that. */
+static uint64_t wanted_rate(const struct step_context *ctx)
+{
+	return ctx->throttle ? throttle_rate(ctx->throttle) : ctx->move->bytes_per_second;
+}
+
 static int start_mirror(struct step_context *ctx, struct virt *virt, struct err *err)
 {
 	const struct live_move *live = &ctx->move->live;
 	struct virt_copy copy = {
-		.bytes_per_second = ctx->move->bytes_per_second,
+		.bytes_per_second = wanted_rate(ctx),
 		.granularity = live->granularity,
 		.sync_writes = live->sync_writes,
 	};
-	bool is_device = !strcmp(ctx->record->target.kind, "block");
+	bool is_device = strcmp(ctx->record->target.kind, "file");
 	char *xml;
 	int ret = -1;
 
@@ -124,6 +136,7 @@ struct approach {
 	uint64_t least_left;
 	uint64_t since_ns;
 	uint64_t heard_ns;		/* when libvirt answered last */
+	uint64_t rate;			/* that the job was given */
 };
 
 static void note_progress(struct step_context *ctx, struct virt *virt, struct approach *approach)
@@ -135,6 +148,12 @@ static void note_progress(struct step_context *ctx, struct virt *virt, struct ap
 
 	if (virt_job(virt, live->uuid, live->target, &job, &ignored) < 0 || !job.exists)
 		return;
+	if (wanted_rate(ctx) != approach->rate &&
+	    virt_job_speed(virt, live->uuid, live->target, wanted_rate(ctx), &ignored) == 0) {
+		approach->rate = wanted_rate(ctx);
+		log_info("%s: the mirror goes on at %llu bytes/s", ctx->job_id,
+			 (unsigned long long)approach->rate);
+	}
 	/* Until the job has begun libvirt tells 0 of 1. */
 	if (job.total <= 1)
 		return;
@@ -201,12 +220,14 @@ static enum step_result judge(struct step_context *ctx, enum live_where where, c
 	return found(ctx, STEP_UNSURE, ERR_UNSURE, where, why, err);
 }
 
-/* Wait until the mirror is ready. */
-static enum step_result wait_ready(struct step_context *ctx, struct virt *virt, struct err *err)
+/* Wait until the mirror, which was given that rate (UINT64_MAX: nobody knows), is ready. */
+static enum step_result wait_ready(struct step_context *ctx, struct virt *virt, uint64_t rate,
+				   struct err *err)
 {
 	const struct move *move = ctx->move;
 	struct approach approach = {
 		.least_left = UINT64_MAX, .since_ns = clock_ns(), .heard_ns = clock_ns(),
+		.rate = rate,
 	};
 	uint64_t stall_ns = move->stall_ms * 1000000;
 	char *why = NULL;
@@ -256,7 +277,7 @@ static enum step_result mirror_run(struct step_context *ctx, struct err *err)
 	const struct live_move *live = &move->live;
 	struct virt *virt = NULL;
 	enum step_result ret = STEP_UNDONE;
-	uint64_t began = clock_ns();
+	uint64_t began = clock_ns(), rate = wanted_rate(ctx);
 	enum live_where where;
 	char *why = NULL;
 
@@ -277,15 +298,13 @@ static enum step_result mirror_run(struct step_context *ctx, struct err *err)
 		ret = found(ctx, STEP_UNSURE, ERR_UNSURE, where, why, err);
 		goto out;
 	} else if (ctx->again && (where == LIVE_MIRROR || where == LIVE_READY)) {
-		struct err ignored = ERR_INIT;
-
 		log_info("%s: going on with the mirror that is there", ctx->job_id);
-		virt_job_speed(virt, live->uuid, live->target, move->bytes_per_second, &ignored);
+		rate = UINT64_MAX;
 	} else if (!ctx->again && where != LIVE_OFF && where != LIVE_OFF_NEW) {
 		ret = found(ctx, STEP_UNDONE, ERR_REFUSED, where, why, err);
 		goto out;
 	}
-	ret = wait_ready(ctx, virt, err);
+	ret = wait_ready(ctx, virt, rate, err);
 	if (ret == STEP_DONE) {
 		ctx->record->mark.offset = live->bytes;
 		ctx->record->mark.bytes_data = ctx->record->mark.bytes_written = live->bytes;
@@ -298,7 +317,7 @@ out:
 }
 
 /* Nobody of this host has the destination open any more, or time is up. */
-static void wait_closed(const char *path)
+static void wait_closed(const char *path, const char *uuid)
 {
 	uint64_t until = clock_ns() + SETTLE_MS * 1000000ULL;
 	bool used = true;
@@ -306,8 +325,13 @@ static void wait_closed(const char *path)
 	while (path && used && clock_ns() < until) {
 		struct facts now = { 0 };
 		struct err ignored = ERR_INIT;
+		char *uses = NULL;
 
-		used = volume_inspect_path(path, INSPECT_USES, &now, &ignored) == 0 && now.uses.count;
+		if (volume_inspect_path(path, INSPECT_USES, &now, &ignored) == 0) {
+			uses = guests_uses_besides(&now, uuid);
+			used = uses != NULL;
+		}
+		free(uses);
 		facts_free(&now);
 		if (used)
 			clock_sleep_ms(50);
@@ -374,7 +398,7 @@ static int mirror_undo(struct step_context *ctx, struct err *err)
 	}
 out:
 	if (ret == 0)
-		wait_closed(ctx->record->target.path);
+		wait_closed(ctx->record->target.path, live->uuid);
 	virt_close(virt);
 	return ret;
 }
@@ -468,6 +492,7 @@ static enum step_result pivot_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 	struct virt *virt = NULL;
 	enum live_where where;
+	bool called = false;
 	char *why = NULL;
 
 	monitor_phase(ctx->mon, "pivot", 0);
@@ -492,7 +517,7 @@ static enum step_result pivot_run(struct step_context *ctx, struct err *err)
 			goto out;
 		}
 		if (where == LIVE_MIRROR) {
-			ret = wait_ready(ctx, virt, err);
+			ret = wait_ready(ctx, virt, UINT64_MAX, err);
 			if (ret != STEP_DONE)
 				goto out;
 			ret = STEP_STOPPED;
@@ -510,6 +535,7 @@ static enum step_result pivot_run(struct step_context *ctx, struct err *err)
 			err->class = ERR_STOPPED;
 			goto out;
 		}
+		called = true;
 		/* point of no return; what it returns is not what has happened */
 		virt_pivot(virt, live->uuid, live->target, err);
 		if (err->class)
@@ -520,10 +546,14 @@ static enum step_result pivot_run(struct step_context *ctx, struct err *err)
 		ret = mirror_failed(ctx, err);
 	else if (where == LIVE_FOREIGN)
 		ret = found(ctx, STEP_STOPPED, ERR_STOPPED, where, why, err);
-	else if (where == LIVE_OFF && !is_orphaned(ctx, &why)) {
+	else if (where == LIVE_OFF && !ctx->again && !called && !is_orphaned(ctx, &why)) {
 		err_set(err, ERR_FAILED, live->domain, "the domain was stopped before %s was moved",
 			live->target);
 		ret = STEP_UNDONE;
+	} else if (where == LIVE_OFF) {
+		/* The pivot may have happened, and its record in the definition been lost. */
+		ret = unsure(ctx, where, why ? why :
+			     "the domain was stopped while it was moved, and either volume may hold what the guest wrote last", err);
 	} else if (where == LIVE_OFF_NEW && !is_orphaned(ctx, &why)) {
 		/* Stopped right after it: what it flushed is on both or on the new one alone. */
 		note_moved(ctx, virt);
@@ -537,8 +567,8 @@ out:
 	return ret;
 }
 
-/* Has the guest been moved, by us or by somebody else, or can nobody tell? */
-static int mirror_may_undo(struct step_context *ctx, struct err *err)
+/* Has the guest been moved, by us or by somebody else, or can nobody tell?  announced: the pivot was. */
+static int may_undo(struct step_context *ctx, bool announced, struct err *err)
 {
 	struct virt *virt = NULL;
 	enum live_where where;
@@ -552,7 +582,7 @@ static int mirror_may_undo(struct step_context *ctx, struct err *err)
 			"%s has been moved already: the job is past its point of no return",
 			ctx->move->live.target);
 		err_next(err, "volmig resume %s", ctx->job_id);
-	} else if (where == LIVE_SPLIT || where == LIVE_PIVOT ||
+	} else if (where == LIVE_SPLIT || where == LIVE_PIVOT || (where == LIVE_OFF && announced) ||
 		   (where == LIVE_OFF && is_orphaned(ctx, &user))) {
 		unsure(ctx, where, user ? user : why, err);
 	} else {
@@ -564,11 +594,22 @@ static int mirror_may_undo(struct step_context *ctx, struct err *err)
 	return ret;
 }
 
+static int mirror_may_undo(struct step_context *ctx, struct err *err)
+{
+	return may_undo(ctx, false, err);
+}
+
+static int pivot_may_undo(struct step_context *ctx, struct err *err)
+{
+	return may_undo(ctx, true, err);
+}
+
 const struct step_ops pivot_step = {
 	.name		= "pivot",
 	.state		= "committed",
 	.irrevocable	= true,
 	.run		= pivot_run,
+	.may_undo	= pivot_may_undo,
 	.object		= both_names,
 };
 
@@ -582,7 +623,7 @@ static enum step_result release_run(struct step_context *ctx, struct err *err)
 	enum live_where where;
 	char *why = NULL, *user = NULL;
 
-	wait_closed(move->source.path);
+	wait_closed(move->source.path, move->live.uuid);
 	if (connect_to(ctx, &virt, err) < 0 || settle(ctx, virt, &where, &why, err) < 0) {
 		err->class = ERR_STOPPED;
 	} else if (where == LIVE_SPLIT) {

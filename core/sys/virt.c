@@ -355,7 +355,7 @@ static int connect_again(struct virt *virt, struct err *err)
 	call = new_call(run_open);
 	call->text = text_copy(virt->uri);
 	call->events = virt_events_get(virt->events);
-	if (make_call(virt, call, virt->uri ? virt->uri : "libvirt", err) < 0) {
+	if (make_call(virt, call, virt->uri, err) < 0) {
 		if (err->number != ETIMEDOUT)
 			err->number = ECONNRESET;
 		return -1;
@@ -517,7 +517,7 @@ int virt_list(struct virt *virt, struct virt_domain **ret_domains, size_t *ret_c
 {
 	struct call *call = new_call(run_list);
 
-	if (make_connected(virt, call, virt->uri ? virt->uri : "libvirt", err) < 0)
+	if (make_connected(virt, call, virt->uri, err) < 0)
 		return -1;
 	*ret_domains = call->ret_domains;
 	*ret_count = call->ret_count;
