@@ -13,12 +13,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "engines/live_look.h"
+#include "support/child.h"
 #include "support/clock.h"
 #include "support/err.h"
-#include "support/limited.h"
 #include "support/monitor.h"
 
 #define MIB (1024 * 1024)
@@ -28,66 +29,63 @@
 #define STEADY_MS 2000
 #define READ_LIMIT_MS 30000
 
-/* Two pieces of the two disks, read by a thread: either may hang. */
+/* Two pieces of the two disks, in memory that is shared with the child that reads them: either may hang. */
 struct reading {
-	struct limited base;
 	int fds[2];
-	char *pieces[2];
 	uint64_t offset;
 	size_t length;
 	ssize_t got[2];
+	char *pieces[2];
+	size_t mapped;
 };
 
 struct pair {
 	int fds[2];
 };
 
-static void reading_release(struct limited *base)
+static void reading_release(struct reading *reading)
 {
-	struct reading *reading = (struct reading *)base;
-
-	free(reading->pieces[0]);
-	free(reading->pieces[1]);
-	free(reading);
+	munmap(reading, reading->mapped);
 }
 
-static void reading_run(struct limited *base)
+/* In the child. */
+static int reading_run(void *data)
 {
-	struct reading *reading = (struct reading *)base;
+	struct reading *reading = data;
 
 	/* The destination last: what is on it came from the source before. */
 	for (int i = 0; i < 2; i++)
 		reading->got[i] = pread(reading->fds[i], reading->pieces[i], reading->length,
 					(off_t)reading->offset);
+	return 0;
 }
 
 /* Both pieces, or NULL with err set. */
 static struct reading *read_both(const struct pair *pair, const struct move *move, uint64_t offset,
 				 size_t length, struct err *err)
 {
-	struct reading *reading = text_alloc(1, sizeof(*reading));
+	size_t rounded = (length + BLOCK - 1) / BLOCK * BLOCK, mapped = BLOCK + 2 * rounded;
+	struct reading *reading = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				       -1, 0);
+	int status;
 
-	reading->base.run = reading_run;
-	reading->base.release = reading_release;
-	reading->offset = offset;
-	reading->length = length;
+	if (reading == MAP_FAILED)
+		abort();
+	*reading = (struct reading){ .offset = offset, .length = length, .mapped = mapped };
 	for (int i = 0; i < 2; i++) {
-		void *piece = NULL;
-
 		reading->fds[i] = pair->fds[i];
-		if (posix_memalign(&piece, BLOCK, length))
-			abort();
-		reading->pieces[i] = piece;
+		reading->pieces[i] = (char *)reading + BLOCK + (size_t)i * rounded;
 	}
-	if (!limited_run(&reading->base, READ_LIMIT_MS)) {
+	if (child_run(reading_run, reading, READ_LIMIT_MS, &status) < 0) {
 		err_set(err, ERR_STOPPED, move->live.new_path, "one of the two disks does not answer");
+		reading_release(reading);
 		return NULL;
 	}
 	for (int i = 0; i < 2; i++)
 		if (reading->got[i] != (ssize_t)length) {
 			err_set(err, ERR_STOPPED, i ? move->live.new_path : move->live.old_path,
 				"cannot be read at byte %llu", (unsigned long long)offset);
-			reading_release(&reading->base);
+			reading_release(reading);
 			return NULL;
 		}
 	return reading;
@@ -133,13 +131,13 @@ static int compare_moving(const struct pair *pair, const struct move *move, uint
 		size_t at;
 
 		if (first)
-			reading_release(&first->base);
+			reading_release(first);
 		first = read_both(pair, move, offset, length, err);
 		if (!first)
 			return -1;
 		at = first_difference(first, from);
 		if (at == length) {
-			reading_release(&first->base);
+			reading_release(first);
 			return 1;
 		}
 		/* Watch this block: does the mirror bring the two together, or the guest change it? */
@@ -147,16 +145,16 @@ static int compare_moving(const struct pair *pair, const struct move *move, uint
 			clock_sleep_ms(20);
 			again = read_both(pair, move, offset, length, err);
 			if (!again) {
-				reading_release(&first->base);
+				reading_release(first);
 				return -1;
 			}
 			steady = first_difference(again, from) == at &&
 				 !memcmp(first->pieces[0] + at, again->pieces[0] + at, BLOCK);
-			reading_release(&again->base);
+			reading_release(again);
 		}
 		if (steady) {
 			*ret_at = offset + at;
-			reading_release(&first->base);
+			reading_release(first);
 			return 0;
 		}
 		(*ret_moving)++;
@@ -198,7 +196,7 @@ static int compare_still(struct step_context *ctx, const struct pair *pair, uint
 		if (!reading)
 			return -1;
 		at = first_difference(reading, 0);
-		reading_release(&reading->base);
+		reading_release(reading);
 		if (at < length) {
 			*ret_at = offset + at;
 			ret = 0;

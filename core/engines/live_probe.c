@@ -1,86 +1,60 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Does a volume answer?  By a thread of its own: one that hangs cannot be waited for. */
+/* Does a volume answer? */
 #include "engines/live_probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "support/child.h"
 #include "support/err.h"
-#include "support/limited.h"
-#include "support/text.h"
 
 #define PROBE_BYTES 4096
 
 struct probe {
-	struct limited base;
-	char *path;
+	const char *path;
 	bool write;
-	int error;
+	void *buffer;
 };
 
-static void release(struct limited *base)
+/* In the child; returns an errno. */
+static int probe(void *data)
 {
-	struct probe *probe = (struct probe *)base;
+	const struct probe *self = data;
+	int flags = (self->write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
+	int fd = open(self->path, flags | O_DIRECT);
+	ssize_t got;
 
-	free(probe->path);
-	free(probe);
-}
-
-static int read_and_write(struct probe *probe, int fd, void *buffer)
-{
-	ssize_t got = pread(fd, buffer, PROBE_BYTES, 0);
-
+	if (fd < 0 && errno == EINVAL)
+		fd = open(self->path, flags);
+	if (fd < 0)
+		return errno;
+	got = pread(fd, self->buffer, PROBE_BYTES, 0);
 	if (got < 0)
 		return errno;
 	/* A short one may not be written as it is with direct I/O; it was read, that is something. */
-	if (!probe->write || got != PROBE_BYTES)
+	if (!self->write || got != PROBE_BYTES)
 		return 0;
-	if (pwrite(fd, buffer, PROBE_BYTES, 0) < 0 || fdatasync(fd) < 0)
+	if (pwrite(fd, self->buffer, PROBE_BYTES, 0) < 0 || fdatasync(fd) < 0)
 		return errno;
 	return 0;
 }
 
-static void run(struct limited *base)
-{
-	struct probe *probe = (struct probe *)base;
-	int flags = (probe->write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
-	int fd = open(probe->path, flags | O_DIRECT);
-	void *buffer = NULL;
-
-	if (fd < 0 && errno == EINVAL)
-		fd = open(probe->path, flags);
-	if (fd < 0) {
-		probe->error = errno;
-		return;
-	}
-	probe->error = posix_memalign(&buffer, PROBE_BYTES, PROBE_BYTES);
-	if (!probe->error)
-		probe->error = read_and_write(probe, fd, buffer);
-	free(buffer);
-	if (close(fd) < 0 && !probe->error)
-		probe->error = errno;
-}
-
 int live_probe(const char *path, bool write, uint64_t limit_ms, struct err *err)
 {
-	struct probe *probe = text_alloc(1, sizeof(*probe));
-	int ret = 0;
+	struct probe self = { .path = path, .write = write };
+	int error = 0, ret = -1;
 
-	probe->base.run = run;
-	probe->base.release = release;
-	probe->path = text_copy(path);
-	probe->write = write;
-	if (!limited_run(&probe->base, limit_ms)) {
+	if (posix_memalign(&self.buffer, PROBE_BYTES, PROBE_BYTES))
+		abort();
+	if (child_run(probe, &self, limit_ms, &error) < 0)
 		err_set(err, ERR_FAILED, path, "the destination does not answer within %llu ms",
 			(unsigned long long)limit_ms);
-		return -1;
-	}
-	if (probe->error)
-		ret = err_sys(err, probe->error, path, "the destination cannot be %s",
-			      write ? "written" : "read");
-	release(&probe->base);
+	else if (error)
+		err_sys(err, error, path, "the destination cannot be %s", write ? "written" : "read");
+	else
+		ret = 0;
+	free(self.buffer);
 	return ret;
 }

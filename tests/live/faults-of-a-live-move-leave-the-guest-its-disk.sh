@@ -131,6 +131,31 @@ ok 'but forward' "$VOLMIG" resume -q "$(job)"
 ok 'the guest has the new disk' intact_on c.raw
 "$VOLMIG" swap -q --into-existing web vda ./a.raw
 
+# --- a destination that hangs: the file system below it is frozen, and no write comes back
+truncate -s 160M fs.img
+mkfs.ext4 -q fs.img
+mkdir "$virt/mnt/slow"
+mount -o loop fs.img "$virt/mnt/slow"
+at_exit "umount '$virt/mnt/slow'"
+at_exit "fsfreeze -u '$virt/mnt/slow'"
+slow=$virt/mnt/slow/x.raw
+truncate -s 64M "$slow"
+fsfreeze -f "$virt/mnt/slow"
+must_fail 1 'a destination that hangs from the start' "$VOLMIG" swap --stall-timeout=2s web vda "$slow"
+has 'is told' 'does not answer'
+fsfreeze -u "$virt/mnt/slow"
+unmoved 'it hung'
+"$VOLMIG" swap --stall-timeout=3s --bwlimit=30M web vda "$slow" >out 2>&1 &
+pid=$!
+ok 'a mirror onto what will hang' wait_until mirrors
+fsfreeze -f "$virt/mnt/slow"
+wait $pid
+is 'it hangs: stopped, resumable' $? 4
+must_fail 4 'an abort is waited for, but not for ever' "$VOLMIG" abort -q "$(job)"
+fsfreeze -u "$virt/mnt/slow"
+ok 'it answers again, and the abort ends' "$VOLMIG" abort -q "$(job)"
+unmoved 'it had hung'
+
 # --- libvirt and QEMU do not agree
 virsh -q dumpxml --inactive web | sed "s#$work/a.raw#$work/a.old#" >wrong.xml
 virsh -q dumpxml --inactive web >right.xml
