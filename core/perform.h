@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engines/disk_attach.h"
 #include "plan.h"
 
 struct err;
@@ -62,5 +63,11 @@ int perform_attach(const char *volume, bool readonly, bool raw,
 		   json_t **ret_report, struct err *err);
 int perform_detach(const char *volume, const struct perform_options *options,
 		   json_t **ret_report, struct err *err);
+
+/* The same to and from a domain; detach takes a disk's target as well. */
+int perform_attach_domain(const char *volume, bool raw, const struct disk_attach_options *disk,
+			  const struct perform_options *options, json_t **ret_report, struct err *err);
+int perform_detach_domain(const char *volume, const struct disk_attach_options *disk,
+			  const struct perform_options *options, json_t **ret_report, struct err *err);
 
 #endif

@@ -29,7 +29,14 @@ for command in migrate copy attach detach status resume abort; do
 done
 for command in attach detach resume abort; do
 	refuses 2 "$command: no argument" 'missing argument' "$VOLMIG" $command
+done
+for command in resume abort; do
 	refuses 2 "$command: two arguments" 'two: one argument too many' "$VOLMIG" $command ./a two
+done
+for command in attach detach; do
+	refuses 2 "$command: three arguments" 'three: one argument too many' \
+		"$VOLMIG" $command ./a two three
+	refuses 2 "$command: --live without a domain" 'no domain is named' "$VOLMIG" $command --live ./a
 done
 refuses 2 'status: two arguments' 'one argument too many' "$VOLMIG" status $id two
 for command in migrate copy; do

@@ -25,7 +25,7 @@ is "volmig --help lists the global options" "$(help_options_of)" "$(options_of)"
 
 for command in $(commands); do
 	arguments=$(printf '%s\n' "$described" |
-		sed -n "s/^$command  *\([^ ]*\( [A-Z][A-Z.]*\)*\)  .*/\1/p")
+		sed -n "s/^$command  *\([^ ]*\( [[A-Z][][A-Z.]*\)*\)  .*/\1/p")
 	about_help=$(help_options_of "$command" | is_about_help)
 	is "volmig $command --help lists its options" \
 		"$(help_options_of "$command" | grep -Fvx -e "$about_help")" \
