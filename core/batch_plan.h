@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "limits.h"
+#include "job_limits.h"
 #include "support/err.h"
 #include "support/text.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What limits are, and what a move uses that may be limited. */
-#include "limits.h"
+#include "job_limits.h"
 
 #include <stdlib.h>
 #include <string.h>

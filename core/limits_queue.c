@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The queue of jobs: numbered tickets, each locked by the process whose it is. */
-#include "limits.h"
+#include "job_limits.h"
 
 #include <assert.h>
 #include <dirent.h>

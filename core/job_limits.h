@@ -10,8 +10,8 @@
  * nobody waits for ever.  The least N counts that any of those concerned has
  * asked for: a limit that somebody has set holds for all.
  */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef JOB_LIMITS_H
+#define JOB_LIMITS_H
 
 #include <jansson.h>
 #include <stdbool.h>
