@@ -6,6 +6,9 @@
 
 #include "options.h"
 #include "report.h"
+#include "support/clock.h"
+#include "support/interrupt.h"
+#include "support/text.h"
 
 static int columns(void)
 {
@@ -14,10 +17,61 @@ static int columns(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 0;
 }
 
+/* Print it once.  Returns what perform_status() does; the report goes to *ret_report. */
+static int show(struct frame *frame, json_t **ret_report)
+{
+	int ret = perform_status(frame->arguments[0], &frame->perform, ret_report, &frame->err);
+
+	if (ret == 0 && !frame->out.json && frame->argument_count)
+		report_print(*ret_report, stdout);
+	else if (ret == 0 && !frame->out.json)
+		report_print_jobs(*ret_report, columns(), stdout);
+	return ret;
+}
+
+/* Again and again, until a signal comes or nobody reads it any more. */
+static int watch(struct frame *frame, uint64_t interval_ms)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+
+	interrupt_catch();
+	for (;;) {
+		uint64_t until = clock_ns() + interval_ms * 1000000;
+		json_t *report = NULL;
+		int ret;
+
+		if (terminal && !frame->out.json)
+			fputs("\033[H\033[2J", stdout);
+		ret = show(frame, &report);
+		if (ret == 0 && frame->out.json) {
+			json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+			fputc('\n', stdout);
+		} else if (ret == 0 && !terminal) {
+			fputc('\n', stdout);
+		}
+		json_decref(report);
+		if (ret < 0 || fflush(stdout) != 0)
+			return ret;
+		while (!interrupt_requested() && clock_ns() < until)
+			clock_sleep_ms(50);
+		if (interrupt_requested())
+			return 1;
+	}
+}
+
 int cmd_status(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv)
 {
 	struct frame frame = { .err = ERR_INIT };
+	uint64_t interval_ms = 2000;
+	char *every = NULL;
+	int all = 0, again = 0;
 	const struct poptOption table[] = {
+		{ "all", '\0', POPT_ARG_NONE, &all, 0,
+		  "show also the older ones of the jobs that have ended", NULL },
+		{ "watch", '\0', POPT_ARG_NONE, &again, 0,
+		  "show it again and again, until interrupted", NULL },
+		{ "interval", '\0', POPT_ARG_STRING, &every, 0,
+		  "how often --watch shows it (default: 2s)", "TIME" },
 		{ "json", '\0', POPT_ARG_NONE, &frame.out.json, 0,
 		  "print one JSON object, and nothing else, on standard output", NULL },
 		POPT_AUTOHELP
@@ -28,12 +82,13 @@ int cmd_status(const struct cmd *cmd, const struct globals *globals, int argc, c
 
 	if (ret)
 		goto out;
-	ret = perform_status(frame.arguments[0], &frame.perform, &report, &frame.err);
-	if (ret == 0 && !frame.out.json && frame.argument_count)
-		report_print(report, stdout);
-	else if (ret == 0 && !frame.out.json)
-		report_print_jobs(json_object_get(report, "jobs"), columns(), stdout);
+	frame.perform.all = all;
+	if (every && (text_parse_time(every, &interval_ms) || !interval_ms || interval_ms > 86400000))
+		ret = frame_usage(&frame, every, "--interval takes a time, from 1ms to 1d");
+	else
+		ret = again ? watch(&frame, interval_ms) : show(&frame, &report);
 out:
+	free(every);
 	return frame_end(&frame, ret, report);
 }
 

@@ -78,6 +78,11 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "mark", mark_to_json(&record->mark));
 	json_put(json, "copy_ns", json_u64(record->copy_ns));
 	json_put(json, "verify_ns", json_u64(record->verify_ns));
+	json_put(json, "waits", json_pack("{s:I, s:I, s:I, s:I}",
+		"read_ns", (json_int_t)record->waits.read_ns,
+		"write_ns", (json_int_t)record->waits.write_ns,
+		"flush_ns", (json_int_t)record->waits.flush_ns,
+		"limit_ns", (json_int_t)record->waits.limit_ns));
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
@@ -98,7 +103,7 @@ static void record_free(struct progress_record *record)
 
 static int record_from_json(struct progress_record *record, const json_t *json, struct err *err)
 {
-	const json_t *target = json_object_get(json, "target"), *note;
+	const json_t *target = json_object_get(json, "target"), *waits, *note;
 	const char *hash = json_get_string(json, "tree_hash");
 	size_t i;
 
@@ -109,6 +114,11 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->copy_ns = json_get_u64(json, "copy_ns");
 	record->verify_ns = json_get_u64(json, "verify_ns");
 	record->resumed_at = json_get_u64(json, "resumed_at");
+	waits = json_object_get(json, "waits");
+	record->waits.read_ns = json_get_u64(waits, "read_ns");
+	record->waits.write_ns = json_get_u64(waits, "write_ns");
+	record->waits.flush_ns = json_get_u64(waits, "flush_ns");
+	record->waits.limit_ns = json_get_u64(waits, "limit_ns");
 	record->rewritten = json_get_u64(json, "rewritten");
 	record->allocated_after = json_get_u64(json, "allocated_after");
 	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");
@@ -269,6 +279,7 @@ int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
 
 void job_close(struct job *job)
 {
+	pulse_end(&job->pulse);
 	journal_close(job->journal);
 	if (job->lock >= 0)
 		close(job->lock);

@@ -19,6 +19,7 @@
 #include "engines/step.h"
 #include "job_store.h"
 #include "plan.h"
+#include "pulse.h"
 
 struct err;
 struct journal;
@@ -28,6 +29,7 @@ struct job {
 	char *dir;
 	int lock;			/* -1: only looked at */
 	struct journal *journal;	/* NULL: only looked at */
+	struct pulse pulse;		/* while its steps are being done */
 
 	struct plan plan;
 	bool same_boot;			/* planned since the machine started */

@@ -264,52 +264,100 @@ void job_bury_stillborn(const char *state_dir)
 	free(path);
 }
 
-static int compare_ids(const void *a, const void *b)
+struct listed {
+	char key[40];
+	char id[JOB_ID_SIZE];
+	bool ended;
+};
+
+static int by_age(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	const struct listed *one = a, *other = b;
+	int order = strcmp(one->key, other->key);
+
+	return order ? order : strcmp(one->id, other->id);
 }
 
-int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err)
+/* Of what is on the list of those that have ended, the journal is not looked at. */
+static bool look_at(const char *state_dir, const struct dirent *entry, const struct ended *known,
+		    struct listed *listed)
+{
+	char *lock, *dir;
+	struct stat st;
+	bool there;
+
+	*listed = (struct listed){ .ended = false };
+	if (!uuid_canonical(entry->d_name, listed->id))
+		return false;
+	listed->ended = ended_has(known, listed->id, entry->d_ino);
+	if (!listed->ended) {
+		dir = job_dir(state_dir, listed->id);
+		there = !is_stillborn(dir);
+		free(dir);
+		if (!there)
+			return false;
+		listed->ended = job_ended_quickly(state_dir, listed->id);
+	}
+	/* The lock file is made once and never written: its time is the job's beginning. */
+	lock = text_format("%s/jobs/%s/lock", state_dir, listed->id);
+	there = stat(lock, &st) == 0;
+	free(lock);
+	if (there)
+		snprintf(listed->key, sizeof(listed->key), "%020llu.%09u", (unsigned long long)st.st_mtim.tv_sec,
+			 (unsigned)st.st_mtim.tv_nsec % 1000000000);
+	return there;
+}
+
+int job_list_newest(const char *state_dir, size_t most_ended, bool ended_only,
+		    struct text_list *ret_ids, size_t *ret_left_out, struct err *err)
 {
 	char *path = text_format("%s/jobs", state_dir);
-	struct text_list keyed = { 0 };
+	struct listed *all = NULL, listed;
+	struct ended known;
+	size_t count = 0, room = 0, ended = 0;
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	int ret = 0;
 
+	*ret_left_out = 0;
 	if (!dir) {
 		if (errno != ENOENT)
 			ret = err_sys(err, errno, path, "cannot read the state directory");
 		free(path);
 		return ret;
 	}
+	ended_read(state_dir, &known);
 	while ((entry = readdir(dir))) {
-		char id[UUID_TEXT_SIZE], *lock, *job;
-		struct stat st = { 0 };
-		bool stillborn;
-
-		if (!uuid_canonical(entry->d_name, id))
+		if (!look_at(state_dir, entry, &known, &listed) ||
+		    (ended_only && !listed.ended))
 			continue;
-		job = text_format("%s/%s", path, entry->d_name);
-		stillborn = is_stillborn(job);
-		free(job);
-		if (stillborn)
-			continue;
-		/* The lock file is made once and never written: its time is the job's beginning. */
-		lock = text_format("%s/%s/lock", path, entry->d_name);
-		if (stat(lock, &st) == 0)
-			text_list_add(&keyed, text_format("%020lld.%09ld %s", (long long)st.st_mtim.tv_sec,
-							  st.st_mtim.tv_nsec, id));
-		free(lock);
+		if (count == room) {
+			room = room ? 2 * room : 64;
+			all = text_grow(all, room, sizeof(*all));
+		}
+		ended += listed.ended;
+		all[count++] = listed;
 	}
 	closedir(dir);
 	free(path);
-	if (keyed.count)
-		qsort(keyed.items, keyed.count, sizeof(*keyed.items), compare_ids);
-	for (size_t i = 0; i < keyed.count; i++)
-		text_list_add(ret_ids, text_copy(strchr(keyed.items[i], ' ') + 1));
-	text_list_free(&keyed);
+	free(known.text);
+	if (count)
+		qsort(all, count, sizeof(*all), by_age);
+	for (size_t i = 0; i < count; i++) {
+		if (all[i].ended && ended-- > most_ended)
+			++*ret_left_out;
+		else
+			text_list_add(ret_ids, text_copy(all[i].id));
+	}
+	free(all);
 	return 0;
+}
+
+int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err)
+{
+	size_t left_out;
+
+	return job_list_newest(state_dir, SIZE_MAX, false, ret_ids, &left_out, err);
 }
 
 int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_SIZE],
@@ -351,32 +399,54 @@ pid_t job_worker(const char *state_dir, const char *id)
 	return pid;
 }
 
-bool job_ended_quickly(const char *state_dir, const char *id)
+/* The last line of a journal if it is that of an end, in buf; or NULL. */
+static const char *last_line(const char *state_dir, const char *id, char *buf, size_t size,
+			     size_t *ret_length)
 {
+	static const char kind[] = "{\"rec\":\"end\",";
 	char *path = text_format("%s/jobs/%s/journal.jsonl", state_dir, id);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	static const char kind[] = "{\"rec\":\"end\",";
-	char buf[65536];
-	bool ended = false;
+	const char *found = NULL;
 	struct stat st;
 
 	free(path);
 	if (fd < 0)
-		return false;
+		return NULL;
 	if (fstat(fd, &st) == 0) {
-		off_t from = st.st_size > (off_t)sizeof(buf) ? st.st_size - (off_t)sizeof(buf) : 0;
-		ssize_t n = pread(fd, buf, sizeof(buf), from);
+		off_t from = st.st_size > (off_t)size ? st.st_size - (off_t)size : 0;
+		ssize_t n = pread(fd, buf, size, from);
 
 		if (n > 1 && buf[n - 1] == '\n') {
 			const char *line = memrchr(buf, '\n', (size_t)n - 1);
 
 			line = line ? line + 1 : buf;
-			ended = buf + n - line > (ssize_t)sizeof(kind) &&
-				!memcmp(line, kind, sizeof(kind) - 1);
+			*ret_length = (size_t)(buf + n - line);
+			if (*ret_length > sizeof(kind) && !memcmp(line, kind, sizeof(kind) - 1))
+				found = line;
 		}
 	}
 	close(fd);
-	return ended;
+	return found;
+}
+
+bool job_ended_quickly(const char *state_dir, const char *id)
+{
+	char buf[65536];
+	size_t length;
+
+	return last_line(state_dir, id, buf, sizeof(buf), &length) != NULL;
+}
+
+json_t *job_receipt_quickly(const char *state_dir, const char *id)
+{
+	char buf[65536];
+	size_t length;
+	const char *line = last_line(state_dir, id, buf, sizeof(buf), &length);
+	json_t *record = line ? json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *result = json_incref(json_object_get(record, "result"));
+
+	json_decref(record);
+	return result;
 }
 
 int job_lock_store(const char *state_dir, struct err *err)

@@ -3,6 +3,7 @@
 #ifndef JOB_STORE_H
 #define JOB_STORE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,13 @@ int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_
 /* All job ids, sorted by their journals' age; free the list. */
 int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err);
 
+/*
+ * The same with at most so many of those that have ended, the newest; and how
+ * many that leaves out.  ended_only: without the unfinished ones.
+ */
+int job_list_newest(const char *state_dir, size_t most_ended, bool ended_only,
+		    struct text_list *ret_ids, size_t *ret_left_out, struct err *err);
+
 /* The process that works on it now, or 0; -1 where it is not to be known (other pid namespace). */
 pid_t job_worker(const char *state_dir, const char *id);
 
@@ -44,6 +52,9 @@ char *job_dir(const char *state_dir, const char *id);
  * unfinished.
  */
 bool job_ended_quickly(const char *state_dir, const char *id);
+
+/* Its receipt out of that line, or NULL where it is not there; not checked against damage. */
+json_t *job_receipt_quickly(const char *state_dir, const char *id);
 
 /*
  * All jobs that have not ended, in no order.  What ended once has ended for

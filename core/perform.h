@@ -19,6 +19,7 @@ struct perform_options {
 	const char *connect;		/* libvirt's URI, or NULL for its default */
 	const char *job_id;		/* chosen by the caller, canonical, or NULL */
 	bool dry_run;
+	bool all;			/* status: also old jobs */
 	bool forget;			/* abort: leave behind what cannot be reached */
 	uint64_t wait_ms;		/* for volumes that another job holds */
 	const struct terms *terms;	/* of a new job; NULL: none */

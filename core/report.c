@@ -159,6 +159,21 @@ static const char *destination_state(const struct job *job)
 	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";
 }
 
+/* Shares of the time that copying took, all runs together; null where nothing was copied. */
+static json_t *waits_report(const struct progress_record *record)
+{
+	const struct block_waits *waits = &record->waits;
+	uint64_t sum = waits->read_ns + waits->write_ns + waits->flush_ns + waits->limit_ns;
+	double all = (double)(record->copy_ns > sum ? record->copy_ns : sum);
+
+	if (!sum)
+		return json_null();
+	return json_pack("{s:f, s:f, s:f, s:f}", "reads", (double)waits->read_ns / all,
+			 "writes", (double)waits->write_ns / all,
+			 "flushes", (double)waits->flush_ns / all,
+			 "limit", (double)waits->limit_ns / all);
+}
+
 json_t *report_job(const struct job *job)
 {
 	const struct plan *plan = &job->plan;
@@ -185,6 +200,7 @@ json_t *report_job(const struct job *job)
 		"resumed_at", (json_int_t)record->resumed_at,
 		"durable_offset", (json_int_t)record->mark.offset,
 		"shared_extents", record->cloned));
+	json_put(json_object_get(json, "copy"), "waited_for", waits_report(record));
 	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
 		"mode", verify_mode(&plan->move),
 		"algorithm", plan->move.verify == VERIFY_FULL && !plan->move.live.uuid ? "xxh3-128" : NULL,
@@ -356,6 +372,55 @@ static char *row_copied(const json_t *r)
 	return text;
 }
 
+static char *row_waited(const json_t *r)
+{
+	static const struct {
+		const char *key, *text;
+	} kinds[] = {
+		{ "copy.waited_for.reads", "reads" }, { "copy.waited_for.writes", "writes" },
+		{ "copy.waited_for.flushes", "flushes" }, { "copy.waited_for.limit", "the rate limit" },
+	};
+	char *text = NULL;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		unsigned percent = (unsigned)(100 * json_number_value(value_at(r, kinds[i].key)));
+		char *more;
+
+		if (!percent)
+			continue;
+		more = text_format("%s%s%u%% for %s", text ? text : "", text ? ", " : "", percent, kinds[i].text);
+		free(text);
+		text = more;
+	}
+	return text;
+}
+
+static char *row_waits_for(const json_t *r)
+{
+	return text_copy(string_at(r, "waits_for"));
+}
+
+static char *row_now(const json_t *r)
+{
+	char done[TEXT_SIZE_MAX], total[TEXT_SIZE_MAX], rate[TEXT_SIZE_MAX], left[TEXT_SIZE_MAX];
+	const json_t *now = json_object_get(r, "progress"), *seconds = json_object_get(now, "seconds_left");
+
+	if (!now)
+		return NULL;
+	if (!json_get_u64(now, "bytes_total"))
+		return text_format("%s, step %llu of %llu", json_get_string(now, "phase"),
+				   (unsigned long long)json_get_u64(now, "step"),
+				   (unsigned long long)json_get_u64(now, "steps"));
+	return text_format("%s, step %llu of %llu: %s of %s, %s/s, %s left", json_get_string(now, "phase"),
+			   (unsigned long long)json_get_u64(now, "step"),
+			   (unsigned long long)json_get_u64(now, "steps"),
+			   text_size(json_get_u64(now, "bytes_done"), done),
+			   text_size(json_get_u64(now, "bytes_total"), total),
+			   text_size(json_get_u64(now, "bytes_per_second"), rate),
+			   json_is_integer(seconds) ?
+			   text_duration((uint64_t)json_integer_value(seconds), left) : "?");
+}
+
 static char *row_verified(const json_t *r)
 {
 	const char *result = string_at(r, "verify.result"), *mode = string_at(r, "verify.mode");
@@ -421,12 +486,15 @@ static const struct {
 } rows[] = {
 	{ "job", row_job },
 	{ "running", row_running },
+	{ "waits for", row_waits_for },
+	{ "now", row_now },
 	{ "method", row_method },
 	{ "domain", row_domain },
 	{ "from", row_source },
 	{ "to", row_destination },
 	{ "allocated", row_allocated },
 	{ "copied", row_copied },
+	{ "waited", row_waited },
 	{ "verified", row_verified },
 	{ "source", row_source_state },
 	{ "stopped", row_stopped },
@@ -472,37 +540,5 @@ void report_print(const json_t *report, FILE *out)
 
 		print_row(out, i ? "" : "steps", text);
 		free(text);
-	}
-}
-
-void report_print_jobs(const json_t *jobs, int columns, FILE *out)
-{
-	const json_t *job;
-	size_t i;
-
-	if (!json_array_size(jobs)) {
-		fprintf(out, "no jobs\n");
-		return;
-	}
-	fprintf(out, "%-36s %-8s %-9s %-5s %s\n", "JOB", "COMMAND", "STATE", "DONE", "VOLUME");
-	json_array_foreach(jobs, i, job) {
-		uint64_t bytes = u64_at(job, "source.bytes");
-		uint64_t at = u64_at(job, "copy.durable_offset");
-		const char *state = string_at(job, "state");
-		char *paths = text_format("%s -> %s", string_at(job, "source.path") ?: "?",
-					  string_at(job, "destination.path") ?: "?");
-		char *printable = text_printable(paths);
-		char done[16] = "-";
-
-		if (state && (!strcmp(state, "cleaned") || !strcmp(state, "committed")))
-			snprintf(done, sizeof(done), "100%%");
-		else if (bytes && at)
-			snprintf(done, sizeof(done), "%u%%", (unsigned)((__uint128_t)at * 99 / bytes));
-		fprintf(out, "%-36s %-8s %-9s %-5s ", string_at(job, "job") ?: "?",
-			string_at(job, "command") ?: "?", state ? state : "damaged", done);
-		fprintf(out, "%.*s%s\n", columns > 80 ? columns - 62 : 4096, printable,
-			json_is_integer(json_object_get(job, "pid")) ? "  (running)" : "");
-		free(printable);
-		free(paths);
 	}
 }

@@ -28,7 +28,7 @@ void report_set_error(json_t *report, const struct err *err, int exit_status);
 /* Rows for people: "label  value". */
 void report_print(const json_t *report, FILE *out);
 
-/* Rows of a list of jobs, fitted to so many columns. */
-void report_print_jobs(const json_t *jobs, int columns, FILE *out);
+/* The table of what perform_status() tells of all jobs, fitted to so many columns; 0: as wide as it is. */
+void report_print_jobs(const json_t *report, int columns, FILE *out);
 
 #endif

@@ -23,12 +23,26 @@ struct journalling_monitor {
 
 static void pass_phase(struct monitor *mon, const char *name, uint64_t total)
 {
-	monitor_phase(((struct journalling_monitor *)mon)->drawn, name, total);
+	struct journalling_monitor *self = (struct journalling_monitor *)mon;
+
+	monitor_phase(self->drawn, name, total);
+	pulse_phase(&self->job->pulse, name, total);
 }
 
 static void pass_advance(struct monitor *mon, uint64_t done)
 {
-	monitor_advance(((struct journalling_monitor *)mon)->drawn, done);
+	struct journalling_monitor *self = (struct journalling_monitor *)mon;
+
+	monitor_advance(self->drawn, done);
+	pulse_advance(&self->job->pulse, done);
+}
+
+static void pass_tick(struct monitor *mon)
+{
+	struct journalling_monitor *self = (struct journalling_monitor *)mon;
+
+	monitor_tick(self->drawn);
+	pulse_advance(&self->job->pulse, self->job->pulse.done);
 }
 
 static int journal_durable(struct monitor *mon, const struct mark *mark, struct err *err)
@@ -114,7 +128,8 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 	    bool *ret_rolled_back, struct err *err)
 {
 	struct journalling_monitor mon = {
-		.base = { .phase = pass_phase, .advance = pass_advance, .durable = journal_durable },
+		.base = { .phase = pass_phase, .advance = pass_advance,
+			  .tick = pass_tick, .durable = journal_durable },
 		.drawn = drawn,
 		.job = job,
 	};
@@ -124,6 +139,7 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 
 	ctx.throttle = throttle;
 	*ret_rolled_back = false;
+	pulse_begin(&job->pulse, job->dir);
 	/* The process that died may not have come to it. */
 	if (first > 0 && !job->step_begun)
 		hooks_tell(job, "post", job->plan.steps[first - 1]->name);
@@ -142,6 +158,8 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 		ctx.again = job->step_begun;
 		ctx.written = written;
 		mon.step_ns = clock_ns();
+		monitor_step(drawn, job->steps_done + 1, job->plan.step_count, step->name);
+		pulse_step(&job->pulse, job->steps_done + 1, job->plan.step_count, step->name);
 		if (job_begin_step(job, err) < 0)
 			return -1;
 		result = step->run(&ctx, err);

@@ -6,10 +6,15 @@
 #include <string.h>
 
 #include "job.h"
+#include "job_limits.h"
 #include "live.h"
+#include "pulse.h"
 #include "report.h"
 #include "support/err.h"
 #include "support/json.h"
+
+/* How many of the jobs that have ended are shown, and read in full. */
+#define NEWEST 20
 
 /* What is at path now, against what was recorded: "there", "not there", "another file: ...". */
 static json_t *now_there(const struct facts *was, const char *path, bool same_boot, bool whole)
@@ -51,7 +56,15 @@ static void add_worker(json_t *report, const char *state_dir, const struct job *
 {
 	pid_t worker = job->ended ? 0 : job_worker(state_dir, job->id);
 
+	json_t *now = worker ? pulse_read(job->dir) : NULL;
+	char *waits = worker ? limits_waiting_for(state_dir, job->id) : NULL;
+
 	json_put(report, "running", json_boolean(worker != 0));
+	if (now)
+		json_put(report, "progress", now);
+	if (waits)
+		json_put(report, "waits_for", json_text(waits));
+	free(waits);
 	if (worker > 0)
 		json_put(report, "pid", json_integer(worker));
 }
@@ -108,12 +121,18 @@ static void add_ends(json_t *report, const struct job *job)
 	}
 }
 
-static json_t *job_row(const char *state_dir, const char *id)
+/* quickly: of one that has ended, the receipt without reading all that comes before it. */
+static json_t *job_row(const char *state_dir, const char *id, bool quickly)
 {
 	struct err err = ERR_INIT;
 	struct job job;
-	json_t *report;
+	json_t *report = quickly ? job_receipt_quickly(state_dir, id) : NULL;
 
+	if (json_is_object(report)) {
+		json_put(report, "running", json_false());
+		return report;
+	}
+	json_decref(report);
 	if (job_open(state_dir, id, JOB_LOOK, &job, &err) < 0) {
 		report = report_failure(NULL, id);
 		report_set_error(report, &err, 0);
@@ -137,11 +156,15 @@ int perform_status(const char *text, const struct perform_options *options,
 
 	if (!text) {
 		json_t *jobs = json_array();
+		size_t left_out = 0;
 
-		*ret_report = json_pack("{s:i, s:o}", "volmig", 1, "jobs", jobs);
-		ret = job_list(state_dir, &ids, err);
+		ret = job_list_newest(state_dir, options->all ? SIZE_MAX : NEWEST, false, &ids,
+				      &left_out, err);
 		for (size_t i = 0; i < ids.count; i++)
-			json_array_append_new(jobs, job_row(state_dir, ids.items[i]));
+			json_array_append_new(jobs, job_row(state_dir, ids.items[i],
+							    ids.count - i > NEWEST));
+		*ret_report = json_pack("{s:i, s:o, s:I}", "volmig", 1, "jobs", jobs,
+					"left_out", (json_int_t)left_out);
 		goto out;
 	}
 	ret = job_find(state_dir, text, id, err);

@@ -188,6 +188,10 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 	      result_of(err) : STEP_DONE;
 	record->copy_ns += result.nanoseconds;
 	record->rewritten += result.rewritten;
+	record->waits.read_ns += result.waits.read_ns;
+	record->waits.write_ns += result.waits.write_ns;
+	record->waits.flush_ns += result.waits.flush_ns;
+	record->waits.limit_ns += result.waits.limit_ns;
 	note_once(ctx, result.fallback);
 	if (ret == STEP_DONE)
 		record->mark = result.mark;

@@ -314,6 +314,7 @@ static void look_up(struct pipeline *p)
 {
 	int asked = interrupt_requested();
 
+	monitor_tick(p->mon);
 	if (asked && !p->stopping)
 		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "%s", interrupt_reason());
 	if (p->opt->throttle)
@@ -334,12 +335,28 @@ static void look_up(struct pipeline *p)
 	}
 }
 
+/* What was waited for: shared out by what was in flight meanwhile. */
+static void count_wait(struct pipeline *p, unsigned reads, unsigned writes, bool flushing, uint64_t ns)
+{
+	unsigned requests = reads + writes;
+
+	if (requests) {
+		p->waits.read_ns += ns * reads / requests;
+		p->waits.write_ns += ns * writes / requests;
+	} else if (flushing) {
+		p->waits.flush_ns += ns;
+	} else {
+		p->waits.limit_ns += ns;
+	}
+}
+
 static void wait_for_results(struct pipeline *p)
 {
 	struct ioq_result results[PIPELINE_REQUESTS + 1];
 	unsigned timeout_ms = TICK_MS;
 	uint64_t start_ns = clock_ns();
-	bool moved = false;
+	unsigned reads, writes;
+	bool moved = false, flushing;
 	int n;
 
 	if (may_feed(p))
@@ -348,7 +365,11 @@ static void wait_for_results(struct pipeline *p)
 		timeout_ms = (unsigned)min_u64((p->pace_wait_ns + MILLISECOND - 1) / MILLISECOND, TICK_MS);
 	if (timeout_ms == 0 && ioq_in_flight(p->q) == 0)
 		return;
+	reads = p->reads;
+	writes = p->writes;
+	flushing = p->flushing;
 	n = ioq_wait(p->q, results, PIPELINE_REQUESTS + 1, timeout_ms);
+	count_wait(p, reads, writes, flushing, clock_ns() - start_ns);
 	if (n < 0) {
 		struct err *err = pipeline_fault(p);
 
@@ -462,6 +483,7 @@ int pipeline_run(struct pipeline *p, struct block_copy_result *ret_result, struc
 		*ret_result = (struct block_copy_result){
 			.mark = p->stopping ? p->durable : p->mark,
 			.nanoseconds = clock_ns() - start_ns,
+			.waits = p->waits,
 		};
 		snprintf(ret_result->engine, sizeof(ret_result->engine), "%s",
 			 p->q ? ioq_engine(p->q) : "");

@@ -20,6 +20,8 @@ static void submit(struct pipeline *p, unsigned index)
 	assert(!vol->direct || (r->offset % vol->align == 0 && r->length % vol->align == 0));
 	if (ioq_in_flight(p->q) == 0)
 		p->idle_ns = 0;
+	p->reads += !r->write;
+	p->writes += r->write;
 	ok = ioq_submit(p->q, &(struct ioq_request){
 		.op = r->write ? IOQ_WRITE : IOQ_READ,
 		.file = r->file,
@@ -171,6 +173,8 @@ void pipeline_complete(struct pipeline *p, unsigned index, int64_t result)
 	struct item *item = r->item;
 	struct volume *vol = p->files[r->file].vol;
 
+	p->reads -= !r->write;
+	p->writes -= r->write;
 	result = injected(p, r, result);
 	if (result == -EINTR || result == -EAGAIN) {
 		result = 0;

@@ -92,6 +92,7 @@ struct progress_record {
 	struct mark mark;		/* the copy, as far as it is durable */
 	uint64_t copy_ns;		/* time spent copying, over all runs */
 	uint64_t verify_ns;
+	struct block_waits waits;	/* of the copy, over all runs */
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
 	uint64_t allocated_after;

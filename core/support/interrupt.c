@@ -11,12 +11,19 @@
 
 static volatile sig_atomic_t requested;
 static volatile sig_atomic_t last_signal;
+static volatile sig_atomic_t report_wanted;
 
 static void note(int signum)
 {
 	last_signal = signum;
 	if (requested < 2)
 		requested++;
+}
+
+static void note_report(int signum)
+{
+	(void)signum;
+	report_wanted = 1;
 }
 
 void interrupt_catch(void)
@@ -33,6 +40,10 @@ void interrupt_catch(void)
 		if (old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &act, NULL);
 	}
+	/* A wait that goes on is no worse for it. */
+	act.sa_handler = note_report;
+	act.sa_flags = SA_RESTART;
+	sigaction(SIGUSR1, &act, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -40,6 +51,14 @@ void interrupt_catch(void)
 int interrupt_requested(void)
 {
 	return requested;
+}
+
+bool interrupt_wants_report(void)
+{
+	bool wanted = report_wanted;
+
+	report_wanted = 0;
+	return wanted;
 }
 
 int interrupt_signal(void)

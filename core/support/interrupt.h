@@ -3,6 +3,8 @@
 #ifndef SUPPORT_INTERRUPT_H
 #define SUPPORT_INTERRUPT_H
 
+#include <stdbool.h>
+
 /*
  * From here on SIGINT, SIGTERM and SIGHUP only set the flag.  They are
  * installed without SA_RESTART, so a blocking wait returns EINTR.  SIGPIPE and
@@ -13,6 +15,9 @@ void interrupt_catch(void);
 
 /* How often the user asked: 0 go on, 1 stop at the next safe point, 2 and more: at once. */
 int interrupt_requested(void);
+
+/* Did somebody ask, by SIGUSR1, how far we are?  True once for each time. */
+bool interrupt_wants_report(void);
 
 /* The signal that asked last, or 0. */
 int interrupt_signal(void);

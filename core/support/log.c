@@ -83,3 +83,12 @@ void log_note(const char *fmt, ...)
 	print_line("", fmt, ap);
 	va_end(ap);
 }
+
+void log_plain(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	print_line("", fmt, ap);
+	va_end(ap);
+}

@@ -25,4 +25,7 @@ void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));	/* unless quiet */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A line that was asked for: not a warning, and not left out by --quiet. */
+void log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 #endif

@@ -10,10 +10,22 @@ void monitor_phase(struct monitor *mon, const char *name, uint64_t total)
 		mon->phase(mon, name, total);
 }
 
+void monitor_step(struct monitor *mon, size_t number, size_t count, const char *name)
+{
+	if (mon && mon->step)
+		mon->step(mon, number, count, name);
+}
+
 void monitor_advance(struct monitor *mon, uint64_t done)
 {
 	if (mon && mon->advance)
 		mon->advance(mon, done);
+}
+
+void monitor_tick(struct monitor *mon)
+{
+	if (mon && mon->tick)
+		mon->tick(mon);
 }
 
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err)

@@ -4,6 +4,7 @@
 #define SUPPORT_MONITOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct err;
@@ -23,8 +24,14 @@ struct monitor {
 	/* A phase begins: "copy", "verify", ...; total 0: it cannot be counted. */
 	void (*phase)(struct monitor *mon, const char *name, uint64_t total);
 
+	/* The step of that name begins, number of count; a phase may follow. */
+	void (*step)(struct monitor *mon, size_t number, size_t count, const char *name);
+
 	/* So many bytes of the phase are finished, not merely queued. */
 	void (*advance)(struct monitor *mon, uint64_t done);
+
+	/* Time passes, whether anything moves or not; some times a second. */
+	void (*tick)(struct monitor *mon);
 
 	/* Called after a flush; what it records must be durable when it returns 0. */
 	int (*durable)(struct monitor *mon, const struct mark *mark,
@@ -33,7 +40,9 @@ struct monitor {
 
 /* Each is content with a NULL monitor or a NULL slot. */
 void monitor_phase(struct monitor *mon, const char *name, uint64_t total);
+void monitor_step(struct monitor *mon, size_t number, size_t count, const char *name);
 void monitor_advance(struct monitor *mon, uint64_t done);
+void monitor_tick(struct monitor *mon);
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err);
 
 #endif

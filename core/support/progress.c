@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "support/clock.h"
+#include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
 #include "support/text.h"
@@ -26,7 +27,9 @@ struct progress {
 	enum progress_mode mode;
 	int fd;
 	char job[64];
-	char phase[16];
+	char phase[24];
+	size_t step, steps;
+	bool ended;			/* the phase is; until then it is never 100 % */
 	uint64_t total, done;
 	uint64_t last_ns;
 	bool drawn;
@@ -97,6 +100,8 @@ static void draw_json(struct progress *progress, uint64_t bytes_per_second)
 
 	json_put(json, "job", *progress->job ? json_string(progress->job) : json_null());
 	json_put(json, "phase", json_string(progress->phase));
+	json_put(json, "step", json_u64(progress->step));
+	json_put(json, "steps", json_u64(progress->steps));
 	json_put(json, "bytes_done", json_u64(progress->done));
 	json_put(json, "bytes_total", json_u64(progress->total));
 	json_put(json, "bytes_per_second", json_u64(bytes_per_second));
@@ -116,27 +121,49 @@ static int columns_of(int fd)
 	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
 }
 
-static void draw_line(struct progress *progress, uint64_t bytes_per_second)
+/* The line for people; free it. */
+static char *line_text(const struct progress *progress, uint64_t bytes_per_second)
 {
 	char done[TEXT_SIZE_MAX], total[TEXT_SIZE_MAX], speed[TEXT_SIZE_MAX], left[TEXT_SIZE_MAX];
-	char *text, *line;
+	char *step = progress->steps ? text_format(" (%zu/%zu)", progress->step, progress->steps) :
+				       text_copy("");
+	unsigned percent;
+	char *text;
 
 	if (!progress->total) {
-		text = text_format("%s ...", progress->phase);
+		text = text_format("%s%s ...", progress->phase, step);
 	} else {
-		/* Rounded down, so that 100 % is never shown before it is true. */
-		unsigned percent = (unsigned)((__uint128_t)progress->done * 100 / progress->total);
-
-		text = text_format("%s  %u%%  %s of %s  %s/s  %s left", progress->phase, percent,
+		/* Rounded down, and what is written still has to be flushed. */
+		percent = (unsigned)((__uint128_t)progress->done * 100 / progress->total);
+		if (percent > 99 && !progress->ended)
+			percent = 99;
+		text = text_format("%s%s  %u%%  %s of %s  %s/s  %s left", progress->phase, step, percent,
 				   text_size(progress->done, done), text_size(progress->total, total),
 				   text_size(bytes_per_second, speed),
 				   bytes_per_second ? text_duration((progress->total - progress->done) /
 								    bytes_per_second, left) : "?");
 	}
-	line = text_format("\r\033[K%.*s", columns_of(progress->fd) - 1, text);
+	free(step);
+	return text;
+}
+
+static void draw_line(struct progress *progress, uint64_t bytes_per_second)
+{
+	char *text = line_text(progress, bytes_per_second);
+	char *line = text_format("\r\033[K%.*s", columns_of(progress->fd) - 1, text);
+
 	write_text(progress, line);
 	progress->drawn = true;
 	free(line);
+	free(text);
+}
+
+/* Somebody asked, whatever is drawn otherwise. */
+static void answer(struct progress *progress)
+{
+	char *text = line_text(progress, rate(progress));
+
+	log_plain("%s%s%s", progress->job, *progress->job ? ": " : "", text);
 	free(text);
 }
 
@@ -144,6 +171,15 @@ static void draw(struct progress *progress, bool force)
 {
 	uint64_t now = clock_ns();
 
+	if (interrupt_wants_report()) {
+		sample(progress, now);
+		answer(progress);
+	}
+	if (progress->mode == PROGRESS_NONE && now - progress->last_ns >= INTERVAL_NS) {
+		/* Only to be able to answer. */
+		progress->last_ns = now;
+		sample(progress, now);
+	}
 	if (progress->mode == PROGRESS_NONE || (!force && now - progress->last_ns < INTERVAL_NS))
 		return;
 	progress->last_ns = now;
@@ -154,17 +190,39 @@ static void draw(struct progress *progress, bool force)
 		draw_line(progress, rate(progress));
 }
 
+/* It has come to its end if all of it is done: say so. */
+static void end_phase(struct progress *progress)
+{
+	progress->ended = true;
+	if (progress->done && progress->done == progress->total)
+		draw(progress, true);
+	progress->ended = false;
+}
+
 static void begin_phase(struct monitor *mon, const char *name, uint64_t total)
 {
 	struct progress *progress = (struct progress *)mon;
 
-	if (progress->done && progress->done == progress->total)
-		draw(progress, true);		/* the last phase's end */
+	end_phase(progress);
 	snprintf(progress->phase, sizeof(progress->phase), "%s", name);
 	progress->total = total;
 	progress->done = 0;
 	progress->sample_count = 0;
 	draw(progress, true);
+}
+
+static void begin_step(struct monitor *mon, size_t number, size_t count, const char *name)
+{
+	struct progress *progress = (struct progress *)mon;
+
+	end_phase(progress);
+	progress->step = number;
+	progress->steps = count;
+	snprintf(progress->phase, sizeof(progress->phase), "%s", name);
+	progress->total = 0;
+	progress->done = 0;
+	progress->sample_count = 0;
+	draw(progress, progress->mode == PROGRESS_TTY);
 }
 
 static void advance(struct monitor *mon, uint64_t done)
@@ -176,6 +234,11 @@ static void advance(struct monitor *mon, uint64_t done)
 		progress->sample_count = 0;
 	progress->done = done;
 	draw(progress, false);
+}
+
+static void tick(struct monitor *mon)
+{
+	draw((struct progress *)mon, false);
 }
 
 static void clear_on_terminal(void)
@@ -191,7 +254,9 @@ struct progress *progress_open(enum progress_mode mode, int fd)
 	if (mode == PROGRESS_AUTO)
 		mode = isatty(fd) ? PROGRESS_TTY : PROGRESS_NONE;
 	progress->base.phase = begin_phase;
+	progress->base.step = begin_step;
 	progress->base.advance = advance;
+	progress->base.tick = tick;
 	progress->mode = mode;
 	progress->fd = fd;
 	if (mode == PROGRESS_TTY) {
@@ -222,8 +287,8 @@ void progress_close(struct progress *progress)
 {
 	if (!progress)
 		return;
-	if (progress->done && progress->done == progress->total && progress->mode == PROGRESS_JSON)
-		draw(progress, true);
+	if (progress->mode == PROGRESS_JSON)
+		end_phase(progress);
 	progress_clear(progress);
 	if (on_terminal == progress) {
 		on_terminal = NULL;

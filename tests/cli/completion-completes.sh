@@ -82,7 +82,7 @@ for command in $(commands); do
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--serial | --target | --timeout)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
-		--hook | --hook-timeout | --granularity | --max-pause)
+		--hook | --hook-timeout | --granularity | --max-pause | --interval)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--bwlimit | --job-id | --progress-fd | --stall-timeout | --wait-lock)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
