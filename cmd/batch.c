@@ -19,6 +19,7 @@ struct line {
 
 /* For the options of files: what stands in front of the command holds for all of its lines. */
 static const struct globals *line_globals;
+static const struct history_options *line_history;
 
 static const struct cmd line_cmd = { .name = "migrate", .arguments = "VOLUME PLACE" };
 
@@ -54,6 +55,8 @@ static void release_line(struct batch_move *move)
 	free(line->frame.argv);
 	migrate_options_free(&line->move);
 	free(line->frame.out.progress);
+	free(line->frame.out.metrics);
+	free(line->frame.out.keep);
 	for (const char **word = line->argv; word && *word; word++)
 		free((void *)(uintptr_t)*word);
 	free(line->argv);
@@ -93,6 +96,8 @@ static int read_line(const char *defaults, const char *text, struct batch_move *
 		return err_next(err, "volmig batch --dry-run plans all of it");
 	}
 	ret->request = request;
+	if (!line->frame.out.metrics && !line->frame.out.keep)
+		line->frame.perform.history = *line_history;
 	ret->perform = line->frame.perform;
 	return 0;
 }
@@ -204,6 +209,7 @@ int cmd_batch(const struct cmd *cmd, const struct globals *globals, int argc, co
 	if (check(&frame, &options, retries) < 0 || frame_terms(&frame, &terms) < 0 ||
 	    frame_start(&frame) < 0)
 		goto out;
+	line_history = &frame.perform.history;
 	options.terms = terms.terms;
 	options.progress = frame.progress;
 	ret = perform_batch(&options, &report, &frame.err);

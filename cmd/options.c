@@ -30,6 +30,11 @@ void output_table(struct output_options *out, struct poptOption table[static OUT
 		  "(default: auto)", "MODE" },
 		{ "progress-fd", '\0', POPT_ARG_INT, &out->progress_fd, 0,
 		  "the descriptor that progress is written to (default: 2, standard error)", "N" },
+		{ "metrics", '\0', POPT_ARG_STRING, &out->metrics, 0,
+		  "write totals over all jobs to this file, for Prometheus' textfile collector", "FILE" },
+		{ "keep", '\0', POPT_ARG_STRING, &out->keep, 0,
+		  "keep so many receipts of jobs that have ended, or for so long, or both: "
+		  "500, 90d, 500,90d (default: all)", "HOW" },
 		{ "quiet", 'q', POPT_ARG_NONE, &out->quiet, 0, "print errors only", NULL },
 		POPT_TABLEEND
 	};
@@ -169,6 +174,29 @@ static int take_arguments(struct frame *frame, int min, int max)
 	return 0;
 }
 
+/* "500", "90d", "500,90d" */
+static int take_history(struct frame *frame)
+{
+	struct history_options *history = &frame->perform.history;
+	char *copy = text_copy(frame->out.keep), *rest = copy, *word;
+	int ret = 0;
+
+	history->metrics = frame->out.metrics;
+	while (ret == 0 && copy && (word = strsep(&rest, ","))) {
+		bool number = *word && strspn(word, "0123456789") == strlen(word) && strlen(word) < 10;
+
+		if (number && !history->keep_count)
+			history->keep_count = strtoull(word, NULL, 10);
+		else if (number || history->keep_ms || text_parse_time(word, &history->keep_ms))
+			ret = -1;
+		if (ret < 0 || (!history->keep_count && !history->keep_ms))
+			ret = frame_usage(frame, frame->out.keep,
+					  "--keep takes a number of receipts, a time, or both (500,90d)");
+	}
+	free(copy);
+	return ret;
+}
+
 int frame_parse(struct frame *frame, const struct cmd *cmd, int argc, const char **argv,
 		const struct poptOption *table, int min_arguments, int max_arguments)
 {
@@ -191,7 +219,7 @@ int frame_parse(struct frame *frame, const struct cmd *cmd, int argc, const char
 
 		return frame_usage(frame, option, poptStrerror(code));
 	}
-	return take_arguments(frame, min_arguments, max_arguments);
+	return take_history(frame) < 0 ? -1 : take_arguments(frame, min_arguments, max_arguments);
 }
 
 int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals *globals,
@@ -408,7 +436,8 @@ static void print_error(const struct err *err, const json_t *report)
 {
 	const char *source = json_get_string(json_object_get(report, "error"), "source_state");
 	bool command = !strncmp(err->next, "volmig ", 7);
-	bool touched = err->class != ERR_USAGE && err->class != ERR_REFUSED;
+	bool touched = err->class != ERR_USAGE && err->class != ERR_REFUSED &&
+		       json_object_get(report, "source");
 
 	log_error("%s%s%s%s%s%s%s%s", err->object, *err->object ? ": " : "", err->cause,
 		  touched && source ? "; source " : "", touched && source ? source : "",
@@ -435,6 +464,8 @@ int frame_end(struct frame *frame, int result, json_t *report)
 	poptFreeContext(frame->popt);
 	free(frame->argv);
 	free(frame->out.progress);
+	free(frame->out.metrics);
+	free(frame->out.keep);
 	/* A full disk or a closed pipe behind stdout must not look like success. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_DONE) {
 		log_error("cannot write to standard output: %s", strerror(errno));

@@ -14,12 +14,14 @@
 #include "support/err.h"
 #include "terms.h"
 
-/* --json, --progress, --progress-fd, --quiet */
+/* --json, --progress, --progress-fd, --metrics, --keep, --quiet */
 struct output_options {
 	int json;
 	int quiet;
 	char *progress;
 	int progress_fd;
+	char *metrics;
+	char *keep;
 };
 
 /* --limit, --window, --rate-profile, --nice, --max-latency */
@@ -53,7 +55,7 @@ struct run_options {
 	struct poptOption terms_table[TERMS_TABLE_SIZE];
 };
 
-#define OUTPUT_TABLE_SIZE 5
+#define OUTPUT_TABLE_SIZE 7
 #define RUN_TABLE_SIZE 10
 
 /* Fill a popt table that writes into out or run; for POPT_ARG_INCLUDE_TABLE. */

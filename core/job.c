@@ -585,6 +585,7 @@ int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 		return -1;
 	journal_trim(job->journal);
 	job->ended = true;
+	job->ended_here = true;
 	job->aborted = aborted;
 	json_decref(job->result);
 	job->result = json_incref(result);

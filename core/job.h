@@ -41,6 +41,7 @@ struct job {
 	bool written;			/* the destination was, or may have been, written to */
 	bool aborting;			/* an abort was begun */
 	bool ended;
+	bool ended_here;		/* by this process */
 	bool aborted;			/* ended by roll-back */
 	char planned_at[40], touched_at[40];	/* RFC 3339 */
 	json_t *result;			/* of an ended job: its receipt; else NULL */

@@ -49,6 +49,18 @@ static void next_command(struct err *err, const struct perform_options *options,
 	free(dir);
 }
 
+/* The command comes to its end: let go of the job, and count it. */
+static void let_go(struct job *job, const char *state_dir, const struct perform_options *options,
+		   const json_t *report, const struct err *failure)
+{
+	bool ended = job->ended_here;
+
+	/* Nobody may look for others' locks as long as there is one of our own. */
+	job_close(job);
+	if (!options->dry_run)
+		history_note(state_dir, &options->history, ended ? report : NULL, failure);
+}
+
 /* Journal the end of a job that has run to its end, and make its receipt. */
 static int finish(struct job *job, bool aborted, json_t **ret_report, struct err *err)
 {
@@ -424,7 +436,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	ret = run_to_end(&job, options, ret_report, err);
 out:
 	limits_leave(ticket);
-	job_close(&job);
+	let_go(&job, state_dir, options, *ret_report, ret < 0 ? err : NULL);
 	plan_free(&plan);
 	free(state_dir);
 	return ret;
@@ -501,7 +513,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 	}
 out:
 	limits_leave(ticket);
-	job_close(&job);
+	let_go(&job, state_dir, options, *ret_report, ret < 0 ? err : NULL);
 	free(state_dir);
 	return ret;
 }
@@ -581,7 +593,7 @@ int perform_abort(const char *text, const struct perform_options *options,
 		ret = finish(&job, true, ret_report, err);
 	}
 out:
-	job_close(&job);
+	let_go(&job, state_dir, options, *ret_report, ret < 0 ? err : NULL);
 	free(state_dir);
 	return ret;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engines/disk_attach.h"
+#include "history.h"
 #include "plan.h"
 
 struct err;
@@ -20,6 +21,7 @@ struct perform_options {
 	const char *job_id;		/* chosen by the caller, canonical, or NULL */
 	bool dry_run;
 	bool all;			/* status: also old jobs */
+	struct history_options history;
 	bool forget;			/* abort: leave behind what cannot be reached */
 	uint64_t wait_ms;		/* for volumes that another job holds */
 	const struct terms *terms;	/* of a new job; NULL: none */
@@ -57,6 +59,13 @@ int perform_set_rate(const char *job, uint64_t bytes_per_second,
 /* One job, or with job NULL all of them ({"volmig":1,"jobs":[...]}), as it really is now. */
 int perform_status(const char *job, const struct perform_options *options,
 		   json_t **ret_report, struct err *err);
+
+/*
+ * What earlier failures left behind, and what this host can do: see doctor.h.
+ * ERR_FAILED when something is left; the report is complete all the same.
+ */
+int perform_doctor(bool fix, const struct perform_options *options, json_t **ret_report,
+		   struct err *err);
 
 /* attach and detach a volume to and from this host. */
 int perform_attach(const char *volume, bool readonly, bool raw,

@@ -80,9 +80,11 @@ for command in $(commands); do
 			is "directories for $command $option" "$(offers "$command" "$option" = "$scratch/b")" "$scratch/bin/" ;;
 		--defaults | --max-latency | --rate-profile | --retries | --select | --window)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
+		--metrics)
+			ok "files for $command $option" test -n "$(offers "$command" "$option" =)" ;;
 		--serial | --target | --timeout)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
-		--hook | --hook-timeout | --granularity | --max-pause | --interval)
+		--hook | --hook-timeout | --granularity | --max-pause | --interval | --keep)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--bwlimit | --job-id | --progress-fd | --stall-timeout | --wait-lock)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
