@@ -21,6 +21,7 @@ static const struct cmd commands[] = {
 	{ "set", cmd_set, "JOB SETTING", "change the rate of an unfinished job", CMD_JOB_ARGS },
 	{ "resume", cmd_resume, "JOB", "go on with an unfinished job", CMD_JOB_ARGS },
 	{ "abort", cmd_abort, "JOB", "undo an unfinished job", CMD_JOB_ARGS },
+	{ "doctor", cmd_doctor, "", "what earlier failures left behind; mend it", CMD_JOB_ARGS },
 	{ NULL, NULL, NULL, NULL, 0 },
 };
 

@@ -55,8 +55,8 @@ for command in $(commands); do
 			inside && /^\.Nm / { $1 = ""; printf "%s", $0 }
 			inside && /^\.Ar / { printf " %s", $2 }
 			inside && /^\.Op Ar [A-Z]/ { printf " [%s]", $3 }' "$page")" \
-		" volmig $command $("$VOLMIG" "$command" --help |
-			sed -n '1s/^Usage: .*\.\.\.\] //p')"
+		"$("$VOLMIG" "$command" --help |
+			sed -n "1{s/^Usage: .*\.\.\.\]/ volmig $command/; s/ *\$//p;}")"
 	for section in OPTIONS INTERRUPTION ENVIRONMENT FILES 'EXIT STATUS' 'SEE ALSO'; do
 		grep -qx -e "\.Sh $section" "$page" || echo "$section"
 	done >"$scratch/missing"

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What this host can do, method by method, and what is missing by package. */
+#include "doctor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "support/err.h"
+#include "sys/ioq.h"
+#include "sys/lvm.h"
+#include "sys/virt.h"
+
+static bool file_has(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t size = 0;
+	bool found = false;
+
+	while (file && !found && getline(&line, &size, file) >= 0)
+		found = strstr(line, text) != NULL;
+	free(line);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Is a module of the kernel loaded, built in, or there to be loaded? */
+static bool kernel_has(const char *module)
+{
+	char *loaded = text_format("/sys/module/%s", module), *file = text_format("/%s.ko", module);
+	struct utsname host;
+	bool found = access(loaded, F_OK) == 0;
+
+	for (char *c = file; *c; c++)
+		if (*c == '_')
+			*c = '-';
+	for (int i = 0; i < 2 && !found && uname(&host) == 0; i++) {
+		char *list = text_format("/lib/modules/%s/modules.%s", host.release, i ? "dep" : "builtin");
+
+		found = file_has(list, file);
+		free(list);
+	}
+	free(loaded);
+	free(file);
+	return found;
+}
+
+static bool has_device_mapper(void)
+{
+	return access("/dev/mapper/control", F_OK) == 0 || file_has("/proc/misc", "device-mapper");
+}
+
+static void look_at_io(struct doctor *doctor)
+{
+	static unsigned char memory[4096] __attribute__((aligned(4096)));
+	struct err err = ERR_INIT;
+	struct ioq *q = NULL;
+	int fd = 0;
+
+	if (ioq_open(&q, "uring", &fd, 1, memory, sizeof(memory), 1, &err) < 0)
+		doctor_method(doctor, "io_uring", err.cause, NULL);
+	else
+		doctor_method(doctor, "io_uring", NULL, NULL);
+	ioq_close(q);
+}
+
+/* NULL, or why LVM cannot be used; free it. */
+static char *lvm_missing(const char *module, const char *target)
+{
+	const char *const argv[] = { "version", NULL };
+	struct err err = ERR_INIT;
+
+	if (geteuid() != 0)
+		return text_copy("only root can use LVM");
+	if (lvm_run(&(struct lvm_command){ .argv = argv, .object = "LVM" }, NULL, &err) < 0)
+		return text_copy(err.cause);
+	if (!has_device_mapper())
+		return text_copy("the kernel has no device-mapper");
+	if (!kernel_has(module))
+		return text_format("the kernel has no device-mapper target \"%s\"", target);
+	return NULL;
+}
+
+void doctor_methods(struct doctor *doctor)
+{
+	static const struct {
+		const char *method, *module, *target;
+	} by_lvm[] = {
+		{ "pvmove", "dm_mirror", "mirror" },
+		{ "lvconvert", "dm_raid", "raid" },
+		{ "thin", "dm_thin_pool", "thin-pool" },
+	};
+	struct err err = ERR_INIT;
+	struct virt *virt = NULL;
+
+	doctor_method(doctor, "copy", NULL, NULL);
+	look_at_io(doctor);
+	for (size_t i = 0; i < sizeof(by_lvm) / sizeof(by_lvm[0]); i++) {
+		char *missing = lvm_missing(by_lvm[i].module, by_lvm[i].target);
+
+		doctor_method(doctor, by_lvm[i].method, missing, "lvm2");
+		free(missing);
+	}
+	if (virt_open(doctor->connect, VIRT_LIMIT_MS, &virt, &err) < 0)
+		doctor_method(doctor, "live", err.cause, "libvirt-daemon-system");
+	else
+		doctor_method(doctor, "live", NULL, NULL);
+	virt_close(virt);
+}

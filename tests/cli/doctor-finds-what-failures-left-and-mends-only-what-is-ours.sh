@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# doctor names what crashes left, with the way to mend it, and --fix takes away only what is provably ours.
+# shellcheck source=tests/lib.sh
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+# shellcheck source=tests/moves.sh
+. "$TOP/tests/moves.sh"
+requires jq
+
+id=11111111-2222-4333-8444-555555555555
+other=99999999-2222-4333-8444-555555555555
+
+# findings [OPTION]: CHECK OBJECT, one a line; those that were mended have a + in front.
+# Of the host's LVM and loop devices others may have left something.
+findings() {
+	"$VOLMIG" doctor --json "$@" 2>/dev/null >"$scratch/json"
+	jq -r '.findings[] | select(.check != "lvm" and (.object | startswith("/dev/loop") | not)) |
+		(if .mended then "+" else "" end) + .check + " " + .object' "$scratch/json"
+}
+
+fresh() {
+	rm -rf a b "$VOLMIG_STATE_DIR"
+	mkdir a b
+	image a/v
+	sum=$(sum_of a/v)
+}
+
+fresh
+is "without a state directory nothing is left" "$(findings)" ""
+is "nor is one made" "$(find "$VOLMIG_STATE_DIR" 2>/dev/null)" ""
+"$VOLMIG" doctor >"$scratch/output" 2>/dev/null
+has "copy is always usable" "usable      copy"
+is "what is not usable says why" \
+	"$(jq -r '.methods[] | select((.usable | not) and .missing == null).method' "$scratch/json")" ""
+is "every method is there" "$(jq -r '.methods[].method' "$scratch/json" | tr '\n' ' ')" \
+	"copy io_uring pvmove lvconvert thin live "
+
+# --- an unfinished job
+
+VOLMIG_INJECT=kill-at-byte:2097152 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id ./a/v ./b/ 2>/dev/null
+is "a job that was killed is named" "$(findings)" "jobs $id"
+is "and both ways to end it" "$(jq -r .findings[0].next "$scratch/json")" "volmig resume $id, or volmig abort $id"
+is "with a status of its own" "$(jq -r .exit_status "$scratch/json")" 1
+must_fail 1 "text says the same" "$VOLMIG" doctor
+has "it names job and way" "$id: unfinished (copying)" "volmig resume $id"
+is "--fix does not end it" "$(findings --fix)" "jobs $id"
+touch "$VOLMIG_STATE_DIR/jobs/$id/now.json"
+is "what a dead process told is swept away" "$(findings --fix | sort)" \
+	"+state $VOLMIG_STATE_DIR/jobs/$id/now.json
+jobs $id"
+ok "it still resumes" "$VOLMIG" resume -q $id
+is "to a whole copy" "$(sum_of b/v)" "$sum"
+is "and nothing is left" "$(findings)" ""
+
+# --- files of jobs that ended
+
+fresh
+VOLMIG_INJECT=kill-at-byte:2097152 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id ./a/v ./b/ 2>/dev/null
+mv b away
+ok "a job is aborted without its directory" "$VOLMIG" abort -q --forget $id
+mv away b
+echo precious >b/.volmig-$other
+echo precious >b/.volmig-notes
+is "its file and that of an unknown job are found" "$(findings | sort)" \
+	"files $PWD/b/.volmig-$id
+files $PWD/b/.volmig-$other"
+cp b/.volmig-$id "$scratch/kept"
+rm b/.volmig-$id
+cp "$scratch/kept" b/.volmig-$id.new && mv b/.volmig-$id.new b/.volmig-$id
+is "another file of that name stays" "$(findings --fix | grep -c "^+")" 0
+ok "as it is" test -e b/.volmig-$id
+
+fresh
+VOLMIG_INJECT=kill-at-byte:2097152 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id ./a/v ./b/ 2>/dev/null
+mv b away
+"$VOLMIG" abort -q --forget $id 2>/dev/null
+mv away b
+echo precious >b/.volmig-$other
+is "--fix removes the job's own" "$(findings --fix | sort)" "+files $PWD/b/.volmig-$id
+files $PWD/b/.volmig-$other"
+is "and nothing else" "$(ls -A b)" ".volmig-$other"
+rm b/.volmig-$other
+ok "then all is clean" test -z "$(findings)"
+is "the source was never touched" "$(sum_of a/v)" "$sum"
+
+done_testing
