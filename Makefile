@@ -35,6 +35,8 @@ bindir = $(exec_prefix)/bin
 datarootdir = $(prefix)/share
 datadir = $(datarootdir)
 mandir = $(datarootdir)/man
+docdir = $(datarootdir)/doc/volmig
+unitdir = $(prefix)/lib/systemd/system
 INSTALL = install
 
 # What configure finds out; this is right wherever the libraries are in the default places.
@@ -90,6 +92,8 @@ fuzz_helpers := $(filter-out $(fuzz_sources),$(sort $(wildcard tests/fuzz/*.c)))
 units := $(notdir $(unit_sources:.c=))
 fuzzers := $(notdir $(fuzz_sources:.c=))
 man_pages := $(sort $(wildcard man/*.[58]))
+units_systemd := $(sort $(wildcard packaging/volmig-*@.*))
+examples := $(sort $(wildcard packaging/examples/*))
 
 ifneq ($(V),1)
 Q = @
@@ -353,11 +357,29 @@ install: volmig
 	$(INSTALL) -m 644 $(filter %.8,$(man_pages)) $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 bash-completion/volmig \
 		$(DESTDIR)$(datadir)/bash-completion/completions/volmig
+	$(INSTALL) -d $(DESTDIR)$(unitdir) $(DESTDIR)$(docdir)/examples
+	for unit in $(notdir $(units_systemd)); do \
+		sed 's,@bindir@,$(bindir),' packaging/$$unit >$(DESTDIR)$(unitdir)/$$unit && \
+		chmod 644 $(DESTDIR)$(unitdir)/$$unit || exit 1; \
+	done
+	$(INSTALL) -m 644 $(examples) $(DESTDIR)$(docdir)/examples
 
 # Removes what install put there, and leaves the directories: they may be anybody's.
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/volmig $(foreach p,$(man_pages),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $p))/$(notdir $p)) \
-		$(DESTDIR)$(datadir)/bash-completion/completions/volmig
+		$(DESTDIR)$(datadir)/bash-completion/completions/volmig \
+		$(units_systemd:packaging/%=$(DESTDIR)$(unitdir)/%) \
+		$(examples:packaging/%=$(DESTDIR)$(docdir)/%)
+
+# Packages, of what a tarball of this tree holds.  Their files come from packaging/, so that the
+# top of the tree stays what it is; version and libraries are written down elsewhere already.
+deb: dist
+	@tests/install-packages build package
+	@packaging/make-deb $(dist_name)
+
+rpm: dist
+	@tests/install-packages build package
+	@packaging/make-rpm $(dist_name)
 
 # The same tree gives the same bytes: sorted, one owner, one time.  Also works in
 # an unpacked tarball, which is no git checkout.
@@ -408,12 +430,12 @@ help:
 	@echo '  bench-live    volmig swap beside virsh blockcopy'
 	@echo '  check-live-long  the tests of swaps under load, 100 of them'
 	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
-	@echo '  install uninstall dist clean distclean'
+	@echo '  install uninstall dist deb rpm clean distclean'
 	@echo
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
 .PHONY: all programs check check-quick check-all fuzz fuzz-run bench bench-live check-live-long demo lint install uninstall \
-	dist clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
+	dist deb rpm clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:
