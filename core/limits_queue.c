@@ -140,7 +140,7 @@ static enum limit_kind kind_of(const char *thing)
 	for (unsigned i = 0; i < LIMIT_KINDS; i++)
 		if (!strncmp(thing, kinds[i], strlen(kinds[i])))
 			return (enum limit_kind)i;
-	assert(!"a thing of no kind");
+	assert(false);	/* a thing of no kind */
 	return LIMIT_JOBS;
 }
 
