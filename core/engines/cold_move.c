@@ -75,6 +75,11 @@ int cold_move_finish(struct move *move, struct err *err)
 	path = move_final_path(move);
 	ret = virt_xml_repoint(cold->old_disk, cold->target, becomes_device(move), path,
 			       &cold->new_disk, err);
+	/* A copy that takes its name over only when the source has gone: nothing could be told apart. */
+	if (ret == 0 && !strcmp(cold->old_disk, cold->new_disk)) {
+		ret = err_set(err, ERR_REFUSED, path, "the definition of domain %s names it already", cold->domain);
+		err_next(err, "give the copy another name");
+	}
 	free(path);
 	return ret;
 }
@@ -332,7 +337,8 @@ static int check_unused(const struct step_context *ctx, const struct sight *sigh
 			"go forward: resume the job", ctx->job_id);
 		goto out;
 	}
-	if (volume_inspect_path(path, INSPECT_USES, &now, err) < 0)
+	if ((ctx->record->target.lv ? volume_inspect_again(&ctx->record->target, INSPECT_USES, &now, err) :
+				      volume_inspect_path(path, INSPECT_USES, &now, err)) < 0)
 		goto out;
 	if (now.kind && written_since_verified(ctx, &now)) {
 		stopped(err, cold, "the new volume was written to since the definition names it",
