@@ -106,8 +106,8 @@ static int plan_destination(const struct request *request, const char *job_id, s
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
 	if (dst->kind) {
-		/* What the definition will say has to be true after a restart too. */
-		if (strcmp(dst->kind, "file") && *dst->spec == '/')
+		/* What the definition will say has to be true after a restart too; /dev/VG/NAME is. */
+		if (!strcmp(dst->kind, "block") && *dst->spec == '/')
 			move->live.new_path = text_copy(dst->spec);
 		else
 			move->live.new_path = text_copy(dst->path);
