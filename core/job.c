@@ -476,9 +476,13 @@ int job_create(const char *state_dir, const char *id, struct plan *plan,
 /* The kind comes first: job_ended_quickly() looks for it there. */
 int job_begin_step(struct job *job, struct err *err)
 {
-	if (journal_append(job->journal,
-			   json_pack("{s:s, s:I, s:s}", "rec", "begin", "step", (json_int_t)job->steps_done,
-				     "name", job->plan.steps[job->steps_done]->name), err) < 0)
+	const struct step_ops *step = job->plan.steps[job->steps_done];
+	/* It changes nothing, or only the file that this job has made, as is journalled. */
+	bool harmless = step->looks_only || (job->plan.move.create && step == &copy_step);
+	json_t *record = json_pack("{s:s, s:I, s:s}", "rec", "begin", "step", (json_int_t)job->steps_done,
+				   "name", step->name);
+
+	if ((harmless ? journal_note : journal_append)(job->journal, record, err) < 0)
 		return -1;
 	job->step_begun = true;
 	job->written |= job->plan.steps[job->steps_done]->doing != NULL;
@@ -487,9 +491,12 @@ int job_begin_step(struct job *job, struct err *err)
 
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err)
 {
-	if (journal_append(job->journal,
-			   json_pack("{s:s, s:o, s:I}", "rec", "durable", "mark", mark_to_json(mark),
-				     "copy_ns", (json_int_t)copy_ns), err) < 0)
+	/* The last one comes right before the end of the step, and is synced with what comes then. */
+	bool last = mark->offset >= job->plan.move.source.bytes;
+	json_t *record = json_pack("{s:s, s:o, s:I}", "rec", "durable", "mark", mark_to_json(mark),
+				   "copy_ns", (json_int_t)copy_ns);
+
+	if ((last ? journal_note : journal_append)(job->journal, record, err) < 0)
 		return -1;
 	job->record.mark = *mark;
 	return 0;

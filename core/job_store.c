@@ -369,6 +369,9 @@ int job_find(const char *state_dir, const char *text, char ret_id[static JOB_ID_
 
 	if (len < 4 || strspn(text, "0123456789abcdefABCDEF-") != len)
 		return err_set(err, ERR_USAGE, text, "is no job: give its UUID, or at least the first 4 characters");
+	/* All of it: no other can be meant. */
+	if (uuid_canonical(text, ret_id))
+		return job_exists(state_dir, ret_id);
 	if (job_list(state_dir, &ids, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ids.count; i++) {

@@ -320,6 +320,7 @@ out:
 const struct step_ops verify_step = {
 	.name	= "verify",
 	.state	= "verified",
+	.looks_only = true,
 	.run	= verify_run,
 	.object	= move_written_path,
 };

@@ -160,6 +160,7 @@ const struct step_ops commit_step = {
 	.name		= "commit",
 	.state		= "committed",
 	.irrevocable	= true,
+	.looks_only	= true,
 	.run		= commit_run,
 	.object		= move_final_path,
 };

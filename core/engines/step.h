@@ -128,6 +128,7 @@ struct step_ops {
 	const char *state;	/* the job's state once it is done; NULL: unchanged */
 	const char *doing;	/* the job's state while it runs; NULL: unchanged */
 	bool irrevocable;	/* from here on there is only forward */
+	bool looks_only;	/* changes nothing: that it begins need not be durable before it does */
 
 	/*
 	 * Do it, or find that it is done already: after a crash it is called

@@ -297,18 +297,18 @@ static int try_to_run(struct ticket *ticket, char **waits_for, struct err *err)
 
 int limits_wait(struct ticket *ticket, void (*waits)(const char *what), struct err *err)
 {
-	struct pollfd wake = { .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .events = POLLIN };
+	struct pollfd wake = { .fd = -1, .events = POLLIN };
 	char *waits_for = NULL;
 	bool told = false;
 	int ret;
 
-	if (wake.fd >= 0)
-		inotify_add_watch(wake.fd, ticket->dir, IN_DELETE | IN_CLOSE_WRITE);
 	while ((ret = try_to_run(ticket, &waits_for, err)) == 0) {
 		char events[4096];
 
 		if (!told && waits)
 			waits(waits_for);
+		if (!told && (wake.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) >= 0)
+			inotify_add_watch(wake.fd, ticket->dir, IN_DELETE | IN_CLOSE_WRITE);
 		told = true;
 		if (interrupt_requested()) {
 			ret = err_set(err, ERR_STOPPED, ticket->job_id, "%s while waiting for %s",
