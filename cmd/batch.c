@@ -163,9 +163,9 @@ int cmd_batch(const struct cmd *cmd, const struct globals *globals, int argc, co
 	struct poptOption output[OUTPUT_TABLE_SIZE], conditions[TERMS_TABLE_SIZE];
 	const struct poptOption table[] = {
 		{ "from", '\0', POPT_ARG_STRING, &from, 0,
-		  "no plan file: move all volumes in this directory", "DIR" },
+		  "no plan file: move all volumes of this volume group or directory", "PLACE" },
 		{ "to", '\0', POPT_ARG_STRING, &to, 0, "... to this place", "PLACE" },
-		{ "select", '\0', POPT_ARG_STRING, &select, 0, "... whose names match", "GLOB" },
+		{ "select", '\0', POPT_ARG_STRING, &select, 0, "... whose names match this glob, or with @TAG: that have this LVM tag", "WHICH" },
 		{ "defaults", '\0', POPT_ARG_STRING, &defaults, 0,
 		  "more options of migrate for each line", "OPTIONS" },
 		{ "dry-run", 'n', POPT_ARG_NONE, &dry_run, 0, "plan all of it, change nothing", NULL },

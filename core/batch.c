@@ -21,6 +21,8 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/uuid.h"
+#include "volumes/lv.h"
+#include "volumes/spec.h"
 
 #define PLAN_MAX (64 << 20)
 
@@ -79,6 +81,51 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void add_line(struct batch_text *plan, const char *volume, const char *to)
+{
+	char *word = text_shell_word(volume);
+
+	batch_text_add(plan, (unsigned)plan->count + 1, text_format("-- %s %s", word, to));
+	free(word);
+}
+
+/* The group that --from names, or NULL when it is no group's name; free it. */
+static char *group_of(const char *from)
+{
+	struct spec spec = { 0 };
+	struct err ignored = ERR_INIT;
+	char *vg = NULL;
+
+	if (spec_parse(&spec, from, SPEC_PLACE, "/", &ignored) == 0 && spec.kind == SPEC_LV && !spec.lv)
+		vg = text_copy(spec.vg);
+	spec_free(&spec);
+	return vg;
+}
+
+/* The lines for all volumes of a group. */
+static int list_group(const char *vg, const char *select, const char *place,
+		      struct batch_text *plan, struct err *err)
+{
+	char *to = text_shell_word(place);
+	struct text_list names = { 0 };
+	bool found;
+	int ret = lv_list(vg, select, &names, &found, err);
+
+	if (ret == 0 && !found) {
+		err_set(err, ERR_USAGE, vg, "no such volume group");
+		ret = err_next(err, "a directory of that name is written as ./%s", vg);
+	}
+	for (size_t i = 0; i < names.count; i++) {
+		char *volume = text_format("%s/%s", vg, names.items[i]);
+
+		add_line(plan, volume, to);
+		free(volume);
+	}
+	text_list_free(&names);
+	free(to);
+	return ret;
+}
+
 /* The lines for all files in a directory. */
 static int list_directory(struct batch *batch, struct batch_text *plan, struct err *err)
 {
@@ -108,12 +155,8 @@ static int list_directory(struct batch *batch, struct batch_text *plan, struct e
 	}
 	if (names.count)
 		qsort(names.items, names.count, sizeof(*names.items), compare_names);
-	for (size_t i = 0; i < names.count; i++) {
-		char *word = text_shell_word(names.items[i]);
-
-		batch_text_add(plan, (unsigned)i + 1, text_format("-- %s %s", word, to));
-		free(word);
-	}
+	for (size_t i = 0; i < names.count; i++)
+		add_line(plan, names.items[i], to);
 	ret = 0;
 out:
 	if (dir)
@@ -124,25 +167,32 @@ out:
 	return ret;
 }
 
+static bool stands_on_cwd(const char *text, enum spec_role role)
+{
+	struct spec spec = { 0 };
+	struct err ignored = ERR_INIT;
+	bool stands = spec_parse(&spec, text, role, "/", &ignored) == 0 && spec.kind != SPEC_LV &&
+		      *text != '/' && strncmp(text, "file:/", 6);
+
+	spec_free(&spec);
+	return stands;
+}
+
 /* Does a name in any line stand on the working directory? */
 static bool is_relative(const struct batch *batch, const struct batch_text *plan)
 {
-	for (size_t i = 0; i < plan->count; i++) {
-		struct err err = ERR_INIT;
+	bool relative = false;
+
+	for (size_t i = 0; i < plan->count && !relative; i++) {
+		struct err ignored = ERR_INIT;
 		struct batch_move move = { 0 };
-		bool relative = false;
 
-		if (batch->options->reader->read(plan->defaults, plan->lines[i].text, &move, &err) == 0) {
-			const char *source = move.request.source, *to = move.request.destination;
-
-			relative = (*source != '/' && strncmp(source, "file:/", 6)) ||
-				   (*to != '/' && strncmp(to, "file:/", 6));
-		}
+		if (batch->options->reader->read(plan->defaults, plan->lines[i].text, &move, &ignored) == 0)
+			relative = stands_on_cwd(move.request.source, SPEC_VOLUME) ||
+				   stands_on_cwd(move.request.destination, SPEC_PLACE);
 		batch->options->reader->release(&move);
-		if (relative)
-			return true;
 	}
-	return false;
+	return relative;
 }
 
 /*
@@ -154,7 +204,8 @@ static void name_batch(const struct batch *batch, const struct batch_text *plan,
 		       unsigned generation, char id[static JOB_ID_SIZE])
 {
 	const struct batch_options *options = batch->options;
-	char *from = options->from ? realpath(options->from, NULL) : NULL;
+	char *vg = options->from ? group_of(options->from) : NULL;
+	char *from = vg ? text_format("vg %s", vg) : options->from ? realpath(options->from, NULL) : NULL;
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
@@ -171,6 +222,7 @@ static void name_batch(const struct batch *batch, const struct batch_text *plan,
 	uuid_named(text, size, id);
 	free(text);
 	free(from);
+	free(vg);
 }
 
 /* ---- its place in the state directory ---- */
@@ -618,6 +670,7 @@ int perform_batch(const struct batch_options *options, json_t **ret_report, stru
 {
 	struct batch batch = { .options = options, .lock = -1 };
 	struct batch_text plan = { .defaults = NULL };
+	char *group = NULL;
 	int ret = -1;
 
 	batch.state_dir = job_state_dir(options->state_dir);
@@ -633,13 +686,17 @@ int perform_batch(const struct batch_options *options, json_t **ret_report, stru
 	if (!batch.name)
 		batch.name = text_copy(options->plan);
 	batch.shown = options->plan ? options->plan : batch.name;
-	if (options->plan ? load_plan(&batch, &plan, err) < 0 : list_directory(&batch, &plan, err) < 0)
+	group = options->from ? group_of(options->from) : NULL;
+	if (options->plan ? load_plan(&batch, &plan, err) < 0 :
+	    group ? list_group(group, options->select, options->to, &plan, err) < 0 :
+	    list_directory(&batch, &plan, err) < 0)
 		goto out;
 	batch.defaults = text_format("%s%s%s", plan.defaults ?: "", plan.defaults && *plan.defaults ? " " : "",
 				     options->defaults ?: "");
 	batch.limits = limits_over(&plan.limits, &options->terms.limits);
 	ret = work_on(&batch, &plan, ret_report, err);
 out:
+	free(group);
 	batch_free(&batch);
 	batch_text_free(&plan);
 	return ret;

@@ -8,6 +8,7 @@
 #include "job.h"
 #include "report.h"
 #include "support/interrupt.h"
+#include "volumes/lv.h"
 
 /* One end of a line's move. */
 struct end {
@@ -245,9 +246,12 @@ void batch_check(struct batch *batch)
 	struct spaces spaces = { 0 };
 	struct ends ends = { 0 };
 
+	/* LVM is asked once for all of them. */
+	lv_read_hold();
 	for (size_t i = 0; i < batch->count && !interrupt_requested(); i++)
 		if (batch->items[i].state == BATCH_WAITS && !batch->items[i].begun)
 			check_line(batch, i, conflicts, &ends, &spaces);
+	lv_read_release();
 	compare_ends(batch, &ends);
 	check_spaces(batch, &spaces);
 	ends_free(&ends);

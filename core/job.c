@@ -477,12 +477,10 @@ int job_create(const char *state_dir, const char *id, struct plan *plan,
 int job_begin_step(struct job *job, struct err *err)
 {
 	const struct step_ops *step = job->plan.steps[job->steps_done];
-	/* It changes nothing, or only the file that this job has made, as is journalled. */
-	bool harmless = step->looks_only || (job->plan.move.create && step == &copy_step);
 	json_t *record = json_pack("{s:s, s:I, s:s}", "rec", "begin", "step", (json_int_t)job->steps_done,
 				   "name", step->name);
 
-	if ((harmless ? journal_note : journal_append)(job->journal, record, err) < 0)
+	if ((step->looks_only ? journal_note : journal_append)(job->journal, record, err) < 0)
 		return -1;
 	job->step_begun = true;
 	job->written |= job->plan.steps[job->steps_done]->doing != NULL;

@@ -10,6 +10,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/blkdev.h"
+#include "volumes/lv.h"
 
 static const char *const names[LIMIT_KINDS] = { "max-jobs", "device", "vg", "fs", "host" };
 
@@ -72,15 +73,11 @@ static void add(struct text_list *things, char *thing)
 		text_list_add(things, thing);
 }
 
-static void add_end(struct text_list *things, const struct facts *facts)
+static void add_disks(struct text_list *things, uint64_t dev)
 {
 	struct blkdev_list disks = { 0 };
-	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
-	dev_t dev = (dev_t)(is_file ? facts->dir_dev : facts->dev);
 
-	if (is_file)
-		add(things, text_format("fs:%u:%u", major(dev), minor(dev)));
-	blkdev_physical(dev, &disks);
+	blkdev_physical((dev_t)dev, &disks);
 	for (size_t i = 0; i < disks.count; i++) {
 		char *name = blkdev_name(disks.devs[i]);
 
@@ -89,6 +86,32 @@ static void add_end(struct text_list *things, const struct facts *facts)
 		free(name);
 	}
 	blkdev_list_free(&disks);
+}
+
+/* A volume uses the disks that it lies on; one that is to be made may come to lie on any. */
+static void add_group(struct text_list *things, const struct lv_facts *lv)
+{
+	add(things, text_format("vg:%s", lv->vg_name));
+	for (size_t i = 0; i < lv->pv_count; i++) {
+		const struct lv_pv *pv = &lv->pvs[i];
+		bool may = lv->wanted_pvs.count ? text_list_has(&lv->wanted_pvs, pv->name) : pv->allocatable;
+
+		if (pv->dev && (lv->name ? pv->used_here > 0 : may))
+			add_disks(things, pv->dev);
+	}
+}
+
+static void add_end(struct text_list *things, const struct facts *facts)
+{
+	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
+	dev_t dev = (dev_t)(is_file ? facts->dir_dev : facts->dev);
+
+	if (facts->lv)
+		add_group(things, facts->lv);
+	if (is_file && facts->dir)
+		add(things, text_format("fs:%u:%u", major(dev), minor(dev)));
+	if (dev)
+		add_disks(things, dev);
 }
 
 void limits_things(const struct plan *plan, struct text_list *ret_things)

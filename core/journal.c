@@ -284,7 +284,7 @@ static int append(struct journal *journal, json_t *record, bool sync, struct err
 	char hex[HASH_HEX];
 	struct hash sum;
 	size_t length;
-	uint64_t torn;
+	uint64_t torn, last;
 	int error;
 
 	if (journal->broken) {
@@ -308,6 +308,9 @@ static int append(struct journal *journal, json_t *record, bool sync, struct err
 		write_all(journal->fd, line, length / 2, journal->end);
 		inject_die();
 	}
+	/* It is to be durable by then. */
+	if (inject_number("kill-after-record", &last) && last == RECORD_NUMBER)
+		sync = true;
 	error = write_all(journal->fd, line, length, journal->end);
 	if (!error && sync && fdatasync(journal->fd) < 0)
 		error = -errno;

@@ -17,6 +17,7 @@
 #include "support/json.h"
 #include "support/log.h"
 #include "sys/blkdev.h"
+#include "volumes/lv.h"
 
 #define LOOK_NS 500000000ULL
 #define LEAST_RATE (1ULL << 20)		/* however slow the devices are, a job gets on */
@@ -48,6 +49,9 @@ static void add_disks(struct throttle *throttle, const struct facts *facts)
 	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
 
 	blkdev_physical((dev_t)(is_file ? facts->dir_dev : facts->dev), &throttle->disks);
+	for (size_t i = 0; facts->lv && i < facts->lv->pv_count; i++)
+		if (facts->lv->pvs[i].dev && (facts->lv->pvs[i].used_here || !facts->lv->name))
+			blkdev_physical((dev_t)facts->lv->pvs[i].dev, &throttle->disks);
 }
 
 static void read_control(struct throttle *throttle)

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,51 @@ int lv_find_tag(const char *vg_uuid, const char *tag, struct lv_facts **ret, str
 				*ret = lv;
 			else
 				lv_facts_free(lv);
+		}
+	}
+	json_decref(report);
+	return 0;
+}
+
+/* Has the list, its items separated by commas, that item? */
+static bool lists(const char *list, const char *item)
+{
+	size_t length = strlen(item);
+
+	for (const char *p = list; p; p = strchr(p, ',')) {
+		p += *p == ',';
+		if (strcspn(p, ",") == length && !strncmp(p, item, length))
+			return true;
+	}
+	return false;
+}
+
+int lv_list(const char *vg, const char *select, struct text_list *ret_names, bool *ret_found,
+	    struct err *err)
+{
+	const json_t *group, *row;
+	json_t *report;
+	size_t i, k;
+
+	*ret_found = false;
+	if (read_all(&report, err) < 0)
+		return -1;
+	json_array_foreach(json_object_get(report, "report"), i, group) {
+		const json_t *about = json_array_get(json_object_get(group, "vg"), 0);
+
+		if (strcmp(json_get_string(about, "vg_name") ?: "", vg))
+			continue;
+		*ret_found = true;
+		json_array_foreach(json_object_get(group, "lv"), k, row) {
+			const char *name = json_get_string(row, "lv_name") ?: "[";
+
+			if (*name == '[' || lists(json_get_string(row, "lv_layout"), "pool"))
+				continue;
+			if (select && (*select == '@' ?
+				       !lists(json_get_string(row, "lv_tags"), select + 1) :
+				       fnmatch(select, name, 0) != 0))
+				continue;
+			text_list_add(ret_names, text_copy(name));
 		}
 	}
 	json_decref(report);

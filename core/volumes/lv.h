@@ -111,6 +111,13 @@ int lv_find(const char *vg, const char *name, struct lv_facts **ret, struct err 
 /* The same by UUIDs; both have to be there, else NULL. */
 int lv_find_uuid(const char *vg_uuid, const char *lv_uuid, struct lv_facts **ret, struct err *err);
 
+/*
+ * The names of a group's volumes that one can use: neither hidden nor pools.
+ * select: "@TAG", or a glob of names, or NULL.  *ret_found: there is such a group.
+ */
+int lv_list(const char *vg, const char *select, struct text_list *ret_names, bool *ret_found,
+	    struct err *err);
+
 /* Volumes of the group that have the tag: the first, or NULL. */
 int lv_find_tag(const char *vg_uuid, const char *tag, struct lv_facts **ret, struct err *err);
 
