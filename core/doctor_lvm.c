@@ -49,10 +49,16 @@ static void look_at_pool(struct doctor *doctor, const char *group, const char *p
 {
 	char *name = dm_lv_name(group, pool, "tpool"), *volume, *next;
 	struct dm_lines lines = DM_LINES_INIT;
+	struct dm_device device;
 	struct err err = ERR_INIT;
 	unsigned field = 0;
 	bool held = false;
 
+	if (dm_inspect(name, &device, &err) == 0 && !device.exists) {
+		/* Nothing stands on it. */
+		free(name);
+		name = dm_lv_name(group, pool, NULL);
+	}
 	/* Of "TRANSACTION USED/ALL USED/ALL HELD_ROOT ..." the fourth. */
 	if (dm_status(name, &lines, &err) == 0 && lines.count == 1 && lines.items[0].text) {
 		char *rest = lines.items[0].text, *word;
@@ -76,7 +82,8 @@ static void look_at_pool(struct doctor *doctor, const char *group, const char *p
 	free(name);
 }
 
-static void look_at_volume(struct doctor *doctor, const json_t *lv)
+/* seen: a volume of several segments is reported as often. */
+static void look_at_volume(struct doctor *doctor, const json_t *lv, struct text_list *seen)
 {
 	const char *group = json_get_string(lv, "vg_name"), *name = json_get_string(lv, "lv_name");
 	const char *tags = json_get_string(lv, "lv_tags"), *type = json_get_string(lv, "segtype");
@@ -91,6 +98,12 @@ static void look_at_volume(struct doctor *doctor, const json_t *lv)
 		memmove(list, list + 1, strlen(list));
 	}
 	volume = text_format("%s/%s", group, list);
+	if (text_list_has(seen, volume)) {
+		free(volume);
+		free(list);
+		return;
+	}
+	text_list_add(seen, text_copy(volume));
 	if (!strncmp(list, "pvmove", 6) && strspn(list + 6, "0123456789") == strlen(list + 6) &&
 	    !doctor->unfinished.count) {
 		next = text_format("pvmove to go on with it, or pvmove --abort");
@@ -115,6 +128,7 @@ void doctor_lvm(struct doctor *doctor)
 		"lvs", "-a", "--reportformat", "json", "-o", "vg_name,lv_name,lv_tags,segtype", NULL,
 	};
 	struct err err = ERR_INIT;
+	struct text_list seen = { 0 };
 	json_t *report = NULL;
 	const json_t *part, *lv;
 	size_t i, k;
@@ -130,6 +144,7 @@ void doctor_lvm(struct doctor *doctor)
 	}
 	json_array_foreach(json_object_get(report, "report"), i, part)
 		json_array_foreach(json_object_get(part, "lv"), k, lv)
-			look_at_volume(doctor, lv);
+			look_at_volume(doctor, lv, &seen);
+	text_list_free(&seen);
 	json_decref(report);
 }
