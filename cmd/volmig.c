@@ -41,6 +41,7 @@ static void print_help(FILE *out)
 		"                   /var/lib/volmig for root, $XDG_STATE_HOME/volmig for others)\n"
 		"  --connect=URI    which libvirt to ask for guests (default: libvirt's own)\n"
 		"  -v, --verbose    say what is being done\n"
+		"  --syslog         send messages to syslog, too\n"
 		"  --show-config    print what files say of all options\n"
 		"  --version        print the version\n"
 		"  --help           print this\n"
@@ -120,12 +121,13 @@ int main(int argc, const char **argv)
 {
 	struct globals globals = { 0 };
 	char *state_dir = NULL, *connect = NULL;
-	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0, show = 0;
+	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0, show = 0, to_syslog = 0;
 	struct config *config = NULL;
 	const struct poptOption table[] = {
 		{ "state-dir", '\0', POPT_ARG_STRING, &state_dir, 0, "where jobs are kept", "DIR" },
 		{ "connect", '\0', POPT_ARG_STRING, &connect, 0, "which libvirt to ask", "URI" },
 		{ "verbose", 'v', POPT_ARG_NONE, &verbose, 0, "say what is being done", NULL },
+		{ "syslog", '\0', POPT_ARG_NONE, &to_syslog, 0, "send messages to syslog, too", NULL },
 		{ "show-config", '\0', POPT_ARG_NONE, &show, 0, "print what files say of all options", NULL },
 		{ "version", '\0', POPT_ARG_NONE, &version, 0, "print the version", NULL },
 		{ "help", '\0', POPT_ARG_NONE, &help, 0, "print the commands", NULL },
@@ -165,6 +167,8 @@ int main(int argc, const char **argv)
 	} else {
 		globals.state_dir = state_dir;
 		globals.connect = connect;
+		if (to_syslog)
+			log_to_syslog();
 		globals.verbose = verbose;
 		globals.config = config;
 		ret = dispatch(&globals, count, rest);

@@ -3,14 +3,20 @@
 #include "support/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "support/text.h"
 
 static enum log_level log_level = LOG_NORMAL;
 static char log_prefix[64] = "volmig: ";
 static void (*log_before)(void);
+static bool to_syslog;
 
 void log_setup(enum log_level level, const char *prefix)
 {
@@ -28,7 +34,29 @@ void log_set_before(void (*before)(void))
 	log_before = before;
 }
 
-static void print_line(const char *kind, const char *fmt, va_list ap)
+/* Is standard error a stream of systemd's journal?  Then a line may begin with its priority. */
+static bool is_journal(void)
+{
+	static int known = -1;
+	unsigned long long dev, ino;
+	const char *stream;
+	struct stat st;
+
+	if (known < 0) {
+		stream = getenv("JOURNAL_STREAM");
+		known = stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+			fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+	}
+	return known;
+}
+
+void log_to_syslog(void)
+{
+	openlog("volmig", LOG_PID, LOG_DAEMON);
+	to_syslog = true;
+}
+
+static void print_line(int priority, const char *kind, const char *fmt, va_list ap)
 {
 	char *line, *printable;
 
@@ -37,7 +65,12 @@ static void print_line(const char *kind, const char *fmt, va_list ap)
 	printable = text_printable(line);
 	if (log_before)
 		log_before();
-	fprintf(stderr, "%s%s%s\n", log_prefix, kind, printable);
+	if (is_journal())
+		fprintf(stderr, "<%d>%s%s%s\n", priority, log_prefix, kind, printable);
+	else
+		fprintf(stderr, "%s%s%s\n", log_prefix, kind, printable);
+	if (to_syslog)
+		syslog(priority, "%s%s%s", log_prefix + strlen("volmig: "), kind, printable);
 	free(printable);
 	free(line);
 }
@@ -47,7 +80,7 @@ void log_error(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print_line("", fmt, ap);
+	print_line(LOG_ERR, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -58,7 +91,7 @@ void log_warning(const char *fmt, ...)
 	if (log_level < LOG_NORMAL)
 		return;
 	va_start(ap, fmt);
-	print_line("warning: ", fmt, ap);
+	print_line(LOG_WARNING, "warning: ", fmt, ap);
 	va_end(ap);
 }
 
@@ -69,7 +102,7 @@ void log_info(const char *fmt, ...)
 	if (log_level < LOG_VERBOSE)
 		return;
 	va_start(ap, fmt);
-	print_line("", fmt, ap);
+	print_line(LOG_INFO, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -80,7 +113,7 @@ void log_note(const char *fmt, ...)
 	if (log_level < LOG_NORMAL)
 		return;
 	va_start(ap, fmt);
-	print_line("", fmt, ap);
+	print_line(LOG_NOTICE, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -89,6 +122,6 @@ void log_plain(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print_line("", fmt, ap);
+	print_line(LOG_NOTICE, "", fmt, ap);
 	va_end(ap);
 }

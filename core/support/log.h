@@ -11,6 +11,12 @@ enum log_level {
 
 /* Process-wide: the level, and the "volmig: migrate: " in front of each line. */
 void log_setup(enum log_level level, const char *prefix);
+/*
+ * From now on each line goes to syslog, too.  Where standard error is a stream
+ * of systemd's journal ($JOURNAL_STREAM), lines have their priority in front,
+ * as sd-daemon(3) has it, without being asked for.
+ */
+void log_to_syslog(void);
 void log_set_level(enum log_level level);
 
 /*
