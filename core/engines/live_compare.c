@@ -277,15 +277,27 @@ static enum step_result compare_run(struct step_context *ctx, struct err *err)
 	struct pair pair = { { -1, -1 } };
 	struct virt *virt = NULL;
 	enum step_result ret = STEP_STOPPED;
+	bool moved;
 	int same = 1;
 
-	monitor_phase(ctx->mon, "compare", live->bytes);
-	pair.fds[0] = open_one(live->old_path, err);
-	pair.fds[1] = pair.fds[0] < 0 ? -1 : open_one(live->new_path, err);
-	if (pair.fds[1] < 0 || virt_open(live->uri, VIRT_LIMIT_MS, &virt, err) < 0)
+	if (virt_open(live->uri, VIRT_LIMIT_MS, &virt, err) < 0)
 		goto out;
 	/* Killed while it stood still? */
 	if (live->max_pause_ms && ctx->again && let_go_on(virt, live, err) < 0)
+		goto out;
+	ret = live_still_ready(ctx, virt, &moved, err);
+	if (ret != STEP_DONE)
+		goto out;
+	if (moved) {
+		text_list_add(&ctx->record->notes, text_copy(
+			"somebody else moved the guest, so nothing could be compared"));
+		goto out;
+	}
+	ret = STEP_STOPPED;
+	monitor_phase(ctx->mon, "compare", live->bytes);
+	pair.fds[0] = open_one(live->old_path, err);
+	pair.fds[1] = pair.fds[0] < 0 ? -1 : open_one(live->new_path, err);
+	if (pair.fds[1] < 0)
 		goto out;
 	if (live->max_pause_ms)
 		same = compare_suspended(ctx, virt, &pair, &done, &at, err);

@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engines/step.h"
 #include "sys/hash.h"
 #include "sys/virt.h"
 #include "sys/virt_xml.h"
 
 struct err;
-struct live_move;
 
 enum live_where {
 	LIVE_OLD,		/* the guest uses the old volume, and there is no mirror */
@@ -36,6 +36,14 @@ const char *live_where_text(enum live_where where);
  */
 int live_look(struct virt *virt, const struct live_move *live, bool ask_qemu,
 	      enum live_where *ret_where, char **ret_why, struct err *err);
+
+/*
+ * Before the pivot is announced: is the mirror still there and ready, or has the
+ * guest been moved by somebody else?  Anything else is what the step that asks
+ * has to return.
+ */
+enum step_result live_still_ready(struct step_context *ctx, struct virt *virt, bool *ret_moved,
+				  struct err *err);
 
 /* The path that QEMU itself has behind a device, by its alias; NULL: it has none.  Free it. */
 int live_qemu_path(struct virt *virt, const char *uuid, const char *alias, char **ret_path,

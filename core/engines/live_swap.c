@@ -271,6 +271,21 @@ static enum step_result wait_ready(struct step_context *ctx, struct virt *virt, 
 	}
 }
 
+enum step_result live_still_ready(struct step_context *ctx, struct virt *virt, bool *ret_moved,
+				  struct err *err)
+{
+	enum live_where where;
+	char *why = NULL;
+	enum step_result ret = wait_ready(ctx, virt, UINT64_MAX, err);
+
+	*ret_moved = false;
+	if (ret == STEP_DONE && live_look(virt, &ctx->move->live, false, &where, &why, err) == 0)
+		*ret_moved = where == LIVE_NEW;
+	*err = ret == STEP_DONE ? (struct err)ERR_INIT : *err;
+	free(why);
+	return ret;
+}
+
 static enum step_result mirror_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -419,9 +434,19 @@ const struct step_ops mirror_step = {
 
 static enum step_result hold_run(struct step_context *ctx, struct err *err)
 {
-	/* To have begun is to have told so; the user has come back. */
-	if (ctx->again)
-		return STEP_DONE;
+	enum step_result ret = STEP_STOPPED;
+	struct virt *virt = NULL;
+	bool moved;
+
+	/* To have begun is to have told so; the user has come back.  What has become of the mirror? */
+	if (ctx->again) {
+		if (connect_to(ctx, &virt, err) == 0)
+			ret = live_still_ready(ctx, virt, &moved, err);
+		else
+			err->class = ERR_STOPPED;
+		virt_close(virt);
+		return ret;
+	}
 	err_set(err, ERR_STOPPED, ctx->move->live.domain, "%s stays mirrored, as asked",
 		ctx->move->live.target);
 	err_next(err, "volmig resume %s", ctx->job_id);

@@ -173,6 +173,14 @@ ok 'mended, it goes on' "$VOLMIG" resume -q "$(job)"
 ok 'it has moved' intact_on d.raw
 "$VOLMIG" swap -q --into-existing web vda ./a.raw
 
+# --- the guest is stopped while it is held
+must_fail 4 'held' "$VOLMIG" swap --cutover=manual --create web vda ./x.raw
+virsh -q destroy web
+must_fail 1 'stopped meanwhile: rolled back' "$VOLMIG" resume -q "$(job)"
+ok 'the new file is gone' test ! -e x.raw
+ok 'the disk is whole after that' cmp data a.raw
+start_paused web
+
 # --- the guest is stopped
 "$VOLMIG" swap --bwlimit=1M --create web vda ./x.raw >out 2>&1 &
 pid=$!
