@@ -305,6 +305,11 @@ bench:
 	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
 	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench
 
+bench-batch:
+	@tests/install-packages build bench
+	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
+	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-batch
+
 bench-live: programs-live
 	@LIVE_TOOLS=$(CURDIR)/$(B)/live VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-live
 
@@ -429,13 +434,14 @@ help:
 	@echo '  bench         volmig beside dd, qemu-img, nbdcopy and cp'
 	@echo '  bench-live    volmig swap beside virsh blockcopy'
 	@echo '  check-live-long  the tests of swaps under load, 100 of them'
+	@echo '  bench-batch   volmig batch beside a shell loop'
 	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
 	@echo '  install uninstall dist deb rpm clean distclean'
 	@echo
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
-.PHONY: all programs check check-quick check-all fuzz fuzz-run bench bench-live check-live-long demo lint install uninstall \
+.PHONY: all programs check check-quick check-all fuzz fuzz-run bench bench-batch bench-live check-live-long demo lint install uninstall \
 	dist deb rpm clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck disable=SC2012 # the names of the volumes are plain
 # A batch moves what its plan names, goes on wherever it was killed or stopped, and does nothing twice.
+# shellcheck disable=SC2012 # the names of the volumes are plain
 # shellcheck source=tests/lib.sh
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 # shellcheck source=tests/moves.sh
