@@ -320,7 +320,7 @@ demo:
 	@tests/demo
 
 # Only tools that are there are run, and the others are named; .ci/run installs them all.
-shell_scripts = $(shell grep -lIE '^\#! *(/usr)?/bin/(env )?(ba)?sh' .ci/* tests/* tests/*/* \
+shell_scripts = $(shell grep -lIE '^\#! *(/usr)?/bin/(env )?(ba)?sh' .ci/* tests/* tests/*/* packaging/* \
 	2>/dev/null) $(wildcard bash-completion/*)
 
 # Said of what is meant just so: A && B || C, '$x' for another program, a

@@ -22,6 +22,8 @@ void pulse_begin(struct pulse *pulse, const char *job_dir)
 		/* Small jobs come to their end without a single write. */
 		.written_ns = clock_ns(),
 	};
+	/* Of a process that died. */
+	unlink(pulse->path);
 }
 
 /* Over the last seconds; 0: not known. */

@@ -7,14 +7,19 @@
 . "$TOP/tests/moves.sh"
 requires jq
 
+# Neither the host's volume groups nor its guests are looked at.
+mkdir "$scratch/lvm"
+echo 'devices { filter = [ "r|.*|" ] use_devicesfile = 0 }' >"$scratch/lvm/lvm.conf"
+export LVM_SYSTEM_DIR=$scratch/lvm LIBVIRT_DEFAULT_URI=test:///default
+
 id=11111111-2222-4333-8444-555555555555
 other=99999999-2222-4333-8444-555555555555
 
 # findings [OPTION]: CHECK OBJECT, one a line; those that were mended have a + in front.
-# Of the host's LVM and loop devices others may have left something.
+# Of the host's loop devices others may have left something.
 findings() {
 	"$VOLMIG" doctor --json "$@" 2>/dev/null >"$scratch/json"
-	jq -r '.findings[] | select(.check != "lvm" and (.object | startswith("/dev/loop") | not)) |
+	jq -r '.findings[] | select(.object | startswith("/dev/loop") | not) |
 		(if .mended then "+" else "" end) + .check + " " + .object' "$scratch/json"
 }
 

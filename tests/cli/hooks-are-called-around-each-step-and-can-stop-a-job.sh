@@ -63,8 +63,11 @@ is "they are called before and after each step, in order" "$(cat "$CALLS")" \
 is "the move is done" "$(moved)" ""
 
 fresh
-echo 'echo to stdout; ls -l /proc/self/fd | sed -n "s/.* \([0-9]*\) -> /fd \1 /p" >>"$CALLS"
-	grep -E "^Sig(Blk|Ign)" /proc/self/status >>"$CALLS"' | hook 10-what
+hook 10-what <<'END'
+echo to stdout
+ls -l /proc/self/fd | sed -n "s/.* \([0-9]*\) -> /fd \1 /p" >>"$CALLS"
+grep -E "^Sig(Blk|Ign)" /proc/self/status >>"$CALLS"
+END
 ok "results on standard output" sh -c '"$VOLMIG" migrate --json ./a/v ./b/ 2>/dev/null 3<"$VOLMIG" |
 	jq -e ".exit_status == 0"'
 is "hooks have no descriptor of ours" "$(grep '^fd' "$CALLS" | grep -v '^fd [012] ' | grep -v 'fd 3 /proc/')" ""

@@ -97,7 +97,7 @@ is "ids are as short as they can be" "$(grep -c '^22222222 ' "$scratch/terminal"
 child=$!
 at_exit "kill -KILL $child"
 twice() {
-	[ "$(grep -c ^JOB.*METHOD "$scratch/watched")" -ge 2 ]
+	[ "$(grep -c "^JOB.*METHOD" "$scratch/watched")" -ge 2 ]
 }
 ok "--watch shows it again" wait_until twice
 kill -TERM $child
@@ -106,7 +106,8 @@ ok "and a signal is its end, not a failure" wait $child
 # --- where messages go
 
 : >"$scratch/journal"
-JOURNAL_STREAM=$(stat -c %d:%i "$scratch/journal") "$VOLMIG" -v copy ./a/none ./b/none 2>"$scratch/journal"
+stream=$(stat -c %d:%i "$scratch/journal")
+JOURNAL_STREAM=$stream "$VOLMIG" -v copy ./a/none ./b/none 2>"$scratch/journal"
 is "to the journal they go with their priority" "$(grep -c '^<3>volmig: copy: ' "$scratch/journal")" 1
 JOURNAL_STREAM=1:1 "$VOLMIG" copy ./a/none ./b/none 2>"$scratch/journal"
 is "but not to what only looks like it" "$(grep -c '^volmig: copy: ' "$scratch/journal")" 1

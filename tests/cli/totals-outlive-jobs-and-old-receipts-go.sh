@@ -69,7 +69,7 @@ ok "a move that keeps a day" "$VOLMIG" copy -q --create --keep 100,1d ./a/v ./b/
 is "what is older goes" "$("$VOLMIG" status | grep -c ' cleaned ')" 1
 is "the unfinished one stays, as old as it is" "$("$VOLMIG" status | grep -c ' planned ')" 1
 ok "and resumes no worse" "$VOLMIG" abort -q "$("$VOLMIG" status | sed -n 's/ .* planned .*//p')"
-for keep in never 0 1,2 1d,1d ,; do
+for keep in never 0 1,2 1d,1d ','; do
 	must_fail 2 "--keep=$keep is refused" "$VOLMIG" copy -q --create --keep "$keep" ./a/v ./b/none
 done
 
