@@ -92,6 +92,20 @@ must_fail 3 'a device of a shut-off domain is not overwritten' \
 	"$VOLMIG" copy -n --into-existing ./lone.img "$loop"
 has 'and the domain is named' 'domain device (shut off)'
 
+# A volume of a storage pool.
+mkdir pool
+image pool/pooled.img
+virsh -q pool-create-as storage dir --target "$work/pool" >/dev/null
+define pooled "<disk type='volume' device='disk'><driver name='qemu' type='raw'/>
+	<source pool='storage' volume='pooled.img'/><target dev='vda' bus='virtio'/></disk>"
+must_fail 3 'a volume of a pool is not overwritten' \
+	"$VOLMIG" copy -n --into-existing ./lone.img ./pool/pooled.img
+has 'and its domain is named' 'disk vda of domain pooled (shut off)'
+ok 'it is moved' "$VOLMIG" migrate -q ./pool/pooled.img place/
+is 'and the definition names a file' "$(disk_source pooled vda --inactive)" "$work/place/pooled.img"
+virsh -q undefine pooled
+virsh -q pool-destroy storage >/dev/null
+
 # More than one user, media, and what is no disk at all.
 image shared.img
 define one "$(disk_xml vda "$work/shared.img" "cache='none'" '<shareable/>')"
