@@ -93,6 +93,23 @@ moved "$work/dir/e.raw" migrate ./e.raw ./dir/
 ok 'the source is gone' test ! -e e.raw
 ok 'only it is' test -e b.raw
 
+way='with synchronous writes'
+moved "$work/s.raw" swap --sync-writes --create web vda ./s.raw
+
+# A domain that is not defined: BlockRebase takes it, and it stays what it is.
+truncate -s 8M t.raw
+domain_xml transient "$work/t.raw" >transient.xml
+ok 'a domain that is not defined' virsh -q create --paused transient.xml
+ok 'is swapped by BlockRebase' "$VOLMIG" swap --api=rebase --create transient vda ./t2.raw
+is 'onto the new file' "$(disk_source transient vda)" "$work/t2.raw"
+ok 'as QEMU says, too' truth transient vda
+must_fail 3 'a larger device is not for it' "$VOLMIG" swap --api=rebase transient vda "$loop"
+truncate -s 8M t.img
+loop_device "$work/t.img"
+ok 'onto a device' "$VOLMIG" swap --api=rebase --into-existing transient vda "$loop"
+ok 'as QEMU says again' truth transient vda
+is 'it is not defined now' "$(virsh -q list --all --persistent --name | grep -cx transient)" 0
+
 must_fail 1 'of the definition the journals hold a hash only' grep -rqF '<domain' "$VOLMIG_STATE_DIR"
 
 done_testing

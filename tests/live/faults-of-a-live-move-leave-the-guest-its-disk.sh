@@ -3,6 +3,7 @@
 # What goes wrong with a live move is told truly, and the guest keeps its disk: refusals, full destinations, stopped guests, hanging QEMUs, killed libvirtds.
 
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/live/lib.sh"
+requires mkfs.ext4 fsfreeze
 start_libvirtd
 
 dd if=/dev/urandom of=data bs=1M count=64 status=none
