@@ -10,7 +10,7 @@ requires jq
 # Neither the host's volume groups nor its guests are looked at.
 mkdir "$scratch/lvm"
 echo 'devices { filter = [ "r|.*|" ] use_devicesfile = 0 }' >"$scratch/lvm/lvm.conf"
-export LVM_SYSTEM_DIR=$scratch/lvm LIBVIRT_DEFAULT_URI=test:///default
+export LVM_SYSTEM_DIR=$scratch/lvm
 
 id=11111111-2222-4333-8444-555555555555
 other=99999999-2222-4333-8444-555555555555
@@ -18,7 +18,7 @@ other=99999999-2222-4333-8444-555555555555
 # findings [OPTION]: CHECK OBJECT, one a line; those that were mended have a + in front.
 # Of the host's loop devices others may have left something.
 findings() {
-	"$VOLMIG" doctor --json "$@" 2>/dev/null >"$scratch/json"
+	"$VOLMIG" --connect none:/// doctor --json "$@" 2>/dev/null >"$scratch/json"
 	jq -r '.findings[] | select(.object | startswith("/dev/loop") | not) |
 		(if .mended then "+" else "" end) + .check + " " + .object' "$scratch/json"
 }
@@ -33,7 +33,7 @@ fresh() {
 fresh
 is "without a state directory nothing is left" "$(findings)" ""
 is "nor is one made" "$(find "$VOLMIG_STATE_DIR" 2>/dev/null)" ""
-"$VOLMIG" doctor >"$scratch/output" 2>/dev/null
+"$VOLMIG" --connect none:/// doctor >"$scratch/output" 2>/dev/null
 has "copy is always usable" "usable      copy"
 is "what is not usable says why" \
 	"$(jq -r '.methods[] | select((.usable | not) and .missing == null).method' "$scratch/json")" ""
@@ -46,7 +46,7 @@ VOLMIG_INJECT=kill-at-byte:2097152 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id 
 is "a job that was killed is named" "$(findings)" "jobs $id"
 is "and both ways to end it" "$(jq -r .findings[0].next "$scratch/json")" "volmig resume $id, or volmig abort $id"
 is "with a status of its own" "$(jq -r .exit_status "$scratch/json")" 1
-must_fail 1 "text says the same" "$VOLMIG" doctor
+must_fail 1 "text says the same" "$VOLMIG" --connect none:/// doctor
 has "it names job and way" "$id: unfinished (copying)" "volmig resume $id"
 is "--fix does not end it" "$(findings --fix)" "jobs $id"
 touch "$VOLMIG_STATE_DIR/jobs/$id/now.json"
