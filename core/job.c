@@ -439,6 +439,11 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 		unlink(lock);
 		rmdir(job->dir);
 		job->plan = (struct plan){ 0 };		/* stays the caller's */
+		if (err->class == ERR_STOPPED) {
+			/* There is no job that could be gone on with. */
+			err->class = ERR_REFUSED;
+			err_next(err, "make room there, or choose another place with --state-dir");
+		}
 		goto out;
 	}
 	*plan = (struct plan){ 0 };

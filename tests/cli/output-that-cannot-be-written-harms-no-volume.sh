@@ -104,4 +104,18 @@ for way in '<&-' '>&-' '2>&-' '<&- >&-' '>&- 2>&-' '<&- 2>&-' '<&- >&- 2>&-'; do
 done
 settles 'a full disk' full
 settles 'a pipe that nobody reads' broken
+# --- no room for a journal
+
+mkdir room
+image room/v
+(
+	# The smallest file that no write fits into.
+	ulimit -f 0
+	"$VOLMIG" migrate ./room/v ./room/none 2>&1
+	echo "status $?"
+) | cat >"$scratch/output"
+has "a state directory that takes no journal refuses the move" 'status 3' \
+	'cannot write to the journal' 'choose another place with --state-dir'
+is "and nothing was touched" "$(ls -A room) $("$VOLMIG" status | grep -c ' planned ')" 'v 0'
+
 done_testing
