@@ -26,6 +26,18 @@ static int check(struct frame *frame, const struct migrate_options *move, struct
 		request->wipe = WIPE_DISCARD;
 	else if (wipe && strcmp(wipe, "none"))
 		return frame_usage(frame, wipe, "--wipe takes none, zero or discard");
+	if (move->fallback && !strcmp(move->fallback, "never"))
+		request->fallback = FALLBACK_NEVER;
+	else if (move->fallback && !strcmp(move->fallback, "on-refusal"))
+		request->fallback = FALLBACK_ON_REFUSAL;
+	else if (move->fallback && strcmp(move->fallback, "always"))
+		return frame_usage(frame, move->fallback, "--fallback takes always, on-refusal or never");
+	if (move->thin && !*move->thin)
+		return frame_usage(frame, "--thin", "names no thin pool");
+	if (move->thick && move->thin)
+		return frame_usage(frame, "--thick", "contradicts --thin");
+	request->thin_pool = move->thin;
+	request->thick = move->thick;
 	if (format && strcmp(format, "raw"))
 		return frame_usage(frame, format, "--format takes raw");
 	request->raw = format != NULL;
@@ -41,6 +53,13 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		  "(default: auto)", "METHOD" },
 		{ "force-host-copy", '\0', POPT_ARG_NONE, &move->force_host_copy, 0,
 		  "copy the bytes on this host even where there is a better way", NULL },
+		{ "fallback", '\0', POPT_ARG_STRING, &move->fallback, 0,
+		  "what follows on a method of the back end that cannot be used, or has failed and "
+		  "was undone: always, on-refusal or never the next one (default: always)", "WHEN" },
+		{ "thin", '\0', POPT_ARG_STRING, &move->thin, 0,
+		  "make the new logical volume a thin one, in this pool of the place's group", "POOL" },
+		{ "thick", '\0', POPT_ARG_NONE, &move->thick, 0,
+		  "make the new logical volume no thin one although the source is thin", NULL },
 		{ "into-existing", '\0', POPT_ARG_NONE, &move->into_existing, 0,
 		  "PLACE is an existing volume: overwrite it", NULL },
 		{ "keep-source", '\0', POPT_ARG_NONE, &move->keep_source, 0,
@@ -81,6 +100,8 @@ void migrate_options_free(struct migrate_options *move)
 {
 	run_options_free(&move->run);
 	free(move->method);
+	free(move->fallback);
+	free(move->thin);
 	free(move->wipe);
 	free(move->format);
 	free(move->max_pause);

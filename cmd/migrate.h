@@ -8,11 +8,11 @@
 /* As popt leaves them. */
 struct migrate_options {
 	struct run_options run;
-	int force_host_copy, keep_source, into_existing;
-	char *method, *wipe, *format, *max_pause;
+	int force_host_copy, keep_source, into_existing, thick;
+	char *method, *fallback, *thin, *wipe, *format, *max_pause;
 };
 
-#define MIGRATE_TABLE_SIZE 9
+#define MIGRATE_TABLE_SIZE 12
 
 /* Fill a popt table that writes into move, and the one that it includes. */
 void migrate_table(struct migrate_options *move, struct poptOption running[static RUN_TABLE_SIZE],

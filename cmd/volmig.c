@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "options.h"
+#include "perform.h"
 #include "support/log.h"
 
 static const struct cmd commands[] = {
@@ -40,6 +41,8 @@ static void print_help(FILE *out)
 		"  --state-dir=DIR  where jobs are kept (default: $VOLMIG_STATE_DIR, else\n"
 		"                   /var/lib/volmig for root, $XDG_STATE_HOME/volmig for others)\n"
 		"  --connect=URI    which libvirt to ask for guests (default: libvirt's own)\n"
+		"  --lvm-config=CONFIG     given to LVM as its --config (LVM_SYSTEM_DIR works, too)\n"
+		"  --lvm-devicesfile=FILE  given to LVM as its --devicesfile\n"
 		"  -v, --verbose    say what is being done\n"
 		"  --syslog         send messages to syslog, too\n"
 		"  --show-config    print what files say of all options\n"
@@ -120,12 +123,15 @@ static void fill_standard_descriptors(void)
 int main(int argc, const char **argv)
 {
 	struct globals globals = { 0 };
-	char *state_dir = NULL, *connect = NULL;
+	char *state_dir = NULL, *connect = NULL, *lvm_config = NULL, *lvm_devicesfile = NULL;
 	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0, show = 0, to_syslog = 0;
 	struct config *config = NULL;
 	const struct poptOption table[] = {
 		{ "state-dir", '\0', POPT_ARG_STRING, &state_dir, 0, "where jobs are kept", "DIR" },
 		{ "connect", '\0', POPT_ARG_STRING, &connect, 0, "which libvirt to ask", "URI" },
+		{ "lvm-config", '\0', POPT_ARG_STRING, &lvm_config, 0, "passed to LVM as --config", "CONFIG" },
+		{ "lvm-devicesfile", '\0', POPT_ARG_STRING, &lvm_devicesfile, 0,
+		  "passed to LVM as --devicesfile", "FILE" },
 		{ "verbose", 'v', POPT_ARG_NONE, &verbose, 0, "say what is being done", NULL },
 		{ "syslog", '\0', POPT_ARG_NONE, &to_syslog, 0, "send messages to syslog, too", NULL },
 		{ "show-config", '\0', POPT_ARG_NONE, &show, 0, "print what files say of all options", NULL },
@@ -169,6 +175,7 @@ int main(int argc, const char **argv)
 		globals.connect = connect;
 		if (to_syslog)
 			log_to_syslog();
+		perform_lvm_options(lvm_config, lvm_devicesfile);
 		globals.verbose = verbose;
 		globals.config = config;
 		ret = dispatch(&globals, count, rest);
@@ -177,5 +184,7 @@ int main(int argc, const char **argv)
 	config_free(config);
 	free(state_dir);
 	free(connect);
+	free(lvm_config);
+	free(lvm_devicesfile);
 	return ret;
 }

@@ -7,18 +7,20 @@
 #include <string.h>
 
 #include "engines/host_attach.h"
+#include "engines/lv_attach.h"
 #include "inspect.h"
 #include "job.h"
 #include "report.h"
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/guests.h"
+#include "volumes/lv.h"
 
 static int look(const char *text, bool raw, struct facts *ret_facts, struct err *err)
 {
 	int ret = inspect_named(text, SPEC_VOLUME, 0, ret_facts, err);
 
-	return ret < 0 ? -1 : plan_check_volume(ret_facts, raw, err);
+	return ret < 0 || plan_check_lv(ret_facts, err) < 0 ? -1 : plan_check_volume(ret_facts, raw, err);
 }
 
 /* A guest that runs has it; one that is shut off may have its disk looked into. */
@@ -73,9 +75,15 @@ int perform_attach(const char *volume, bool readonly, bool raw,
 		goto out;
 	if (check_guests(&facts, &guests, err) < 0)
 		goto out;
-	if (options->dry_run)
+	if (options->dry_run && facts.lv && !facts.lv->active) {
+		attachment.loop = readonly;
+		attachment.readonly = readonly;
+		snprintf(attachment.device, sizeof(attachment.device), "%s", readonly ? "" : facts.path);
+		ret = 0;
+	} else if (options->dry_run)
 		ret = host_attach_look(&facts, readonly, dir, &attachment, err);
-	else if (job_state_dir_make(state_dir, err) == 0)
+	else if (job_state_dir_make(state_dir, err) == 0 &&
+		 (!facts.lv || lv_attach(&facts, dir, err) == 0))
 		ret = host_attach(&facts, readonly, dir, &attachment, err);
 	if (ret == 0 && !*attachment.note)
 		memcpy(attachment.note, guests.note, sizeof(attachment.note));
@@ -104,6 +112,13 @@ int perform_detach(const char *volume, const struct perform_options *options,
 		ret = host_detach_look(&facts, dir, &attachment, err);
 	else
 		ret = host_detach(&facts, dir, &attachment, err);
+	if (ret == 0 && !options->dry_run && facts.lv) {
+		int released = lv_detach(&facts, dir, err);
+
+		if (released)
+			attachment.already = false;
+		ret = released < 0 ? -1 : 0;
+	}
 	if (ret == 0)
 		*ret_report = report("detach", &facts, options->dry_run, &attachment);
 out:

@@ -83,6 +83,8 @@ static json_t *record_to_json(const struct progress_record *record)
 		"write_ns", (json_int_t)record->waits.write_ns,
 		"flush_ns", (json_int_t)record->waits.flush_ns,
 		"limit_ns", (json_int_t)record->waits.limit_ns));
+	json_put(json, "source_diskseq", json_u64(record->source_diskseq));
+	json_put(json, "source_written", json_u64(record->source_written));
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
@@ -113,6 +115,8 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->mark = mark_from_json(json_object_get(json, "mark"));
 	record->copy_ns = json_get_u64(json, "copy_ns");
 	record->verify_ns = json_get_u64(json, "verify_ns");
+	record->source_diskseq = json_get_u64(json, "source_diskseq");
+	record->source_written = json_get_u64(json, "source_written");
 	record->resumed_at = json_get_u64(json, "resumed_at");
 	waits = json_object_get(json, "waits");
 	record->waits.read_ns = json_get_u64(waits, "read_ns");

@@ -25,6 +25,7 @@
 #include "support/json.h"
 #include "support/log.h"
 #include "support/progress.h"
+#include "sys/lvm.h"
 #include "sys/uuid.h"
 #include "terms.h"
 #include "volumes/lv.h"
@@ -32,6 +33,11 @@
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
 #define STOP_WAIT_NS (300 * 1000000000ULL)
+
+void perform_lvm_options(const char *config, const char *devicesfile)
+{
+	lvm_setup(config, devicesfile);
+}
 
 static struct monitor *monitor_of(const struct perform_options *options)
 {
@@ -245,7 +251,9 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		err_next(err, "end that use, then resume again");
 		goto out;
 	}
-	if (job->plan.move.create) {
+	if (job->plan.move.lvm.create) {
+		/* Its group is found again by its UUID when it is needed. */
+	} else if (job->plan.move.create) {
 		if (check_place(job, err) < 0)
 			goto out;
 	} else {
@@ -462,8 +470,11 @@ static int find_existing(const char *state_dir, const char *text, char id[static
 static int rewind_unproven(struct job *job, struct err *err)
 {
 	const struct move *move = &job->plan.move;
-	bool source = facts_tell_changes(&move->source, job->same_boot);
-	bool target = move->create || facts_tell_changes(&move->destination, job->same_boot);
+	bool source = facts_tell_changes(&move->source, job->same_boot) ||
+		      (job->same_boot && job->record.source_written);
+	bool target = (move->create && !move->lvm.create) ||
+		      facts_tell_changes(move->create ? &job->record.target : &move->destination,
+					 job->same_boot);
 
 	/* A mirror is in QEMU, and has seen every write. */
 	if (job_committed(job) || (source && target) || move->live.uuid)

@@ -67,6 +67,12 @@ int perform_status(const char *job, const struct perform_options *options,
 int perform_doctor(bool fix, const struct perform_options *options, json_t **ret_report,
 		   struct err *err);
 
+/*
+ * Process-wide, before all else: what LVM commands are given as --config and
+ * --devicesfile; NULL: nothing.  The strings stay the caller's.
+ */
+void perform_lvm_options(const char *config, const char *devicesfile);
+
 /* attach and detach a volume to and from this host. */
 int perform_attach(const char *volume, bool readonly, bool raw,
 		   const struct perform_options *options,

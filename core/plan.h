@@ -95,6 +95,9 @@ int plan_build(const struct request *request, const char *job_id,
 /* Is there a volume at all, and are its bytes what they seem?  raw: the user says so. */
 int plan_check_volume(const struct facts *facts, bool raw, struct err *err);
 
+/* Where it is a logical volume: is it one that people use by itself?  Content with all else. */
+int plan_check_lv(const struct facts *facts, struct err *err);
+
 void plan_free(struct plan *plan);
 
 /* "migrate", "copy", "swap". */

@@ -128,6 +128,8 @@ static int plan_destination(const struct request *request, const char *job_id,
 
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
+	if (!dst->kind && dst->lv)
+		return plan_new_lv(request, job_id, plan, err);
 	if (dst->kind) {
 		if (request->create) {
 			err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
@@ -168,9 +170,12 @@ static char *no_reflink(const struct request *request, const struct move *move)
 	if (request->force_host_copy)
 		return text_copy("--force-host-copy");
 	if (strcmp(src->kind, "file"))
-		return text_format("%s is a block device", src->path);
+		return text_format("%s is a %s", src->path,
+				   src->lv ? "logical volume" : "block device");
 	if (!move->create)
 		return text_copy("the destination exists already");
+	if (dst->lv)
+		return text_copy("the destination is a logical volume");
 	if (!src->reflinks || !dst->reflinks)
 		return text_format("%s on %s cannot share extents between files",
 				   src->reflinks ? dst->fs_type : src->fs_type,
@@ -190,7 +195,9 @@ static int choose_method(const struct request *request, struct plan *plan, struc
 		return err_set(err, ERR_REFUSED, plan->move.source.spec,
 			       "method %s is for logical volumes or for volumes in use, and this is a %s that nobody uses",
 			       request->method,
-			       !strcmp(plan->move.source.kind, "file") ? "file" : "block device");
+			       !strcmp(plan->move.source.kind, "file") ? "file" :
+			       plan->move.source.lv ? "logical volume that goes to another place than physical volumes of its group" :
+			       "block device");
 	}
 	if (!reason && strcmp(request->method, "copy")) {
 		plan->method = "reflink";
@@ -222,20 +229,20 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 		return err_set(err, ERR_USAGE, "--wipe",
 			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source and --verify=none");
 	move->wipe = request->wipe;
-	move->remove = !keep && is_file;
-	if (!keep && !is_file && request->wipe == WIPE_NONE)
+	move->remove = !keep && (is_file || move->source.lv);
+	if (!keep && !move->remove && request->wipe == WIPE_NONE)
 		text_list_add(&plan->warnings, text_format(
 			"%s is a block device and stays as it is: use --wipe=discard or --wipe=zero to empty it",
 			move->source.path));
 	if (!keep && move->source.read_only && request->wipe != WIPE_NONE)
 		return err_set(err, ERR_REFUSED, move->source.spec, "cannot be wiped: it is read-only");
-	if (move->remove && move->source.links > 1 && request->wipe != WIPE_NONE) {
+	if (is_file && move->remove && move->source.links > 1 && request->wipe != WIPE_NONE) {
 		err_set(err, ERR_REFUSED, move->source.spec,
 			"has %" PRIu64 " names (hard links), wiping would empty them all",
 			move->source.links);
 		return err_next(err, "leave --wipe out to remove this name only");
 	}
-	if (move->remove && move->source.links > 1)
+	if (is_file && move->remove && move->source.links > 1)
 		text_list_add(&plan->warnings, text_format(
 			"%s has %" PRIu64 " names (hard links), only this one is removed",
 			move->source.path, move->source.links));
@@ -248,7 +255,7 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 		text_list_add(&plan->warnings, text_format(
 			"%s may write zeroes beside the source's old blocks and not over them: they are only freed",
 			move->source.fs_type));
-	if (move->remove && !move->source.dir_writable)
+	if (is_file && move->remove && !move->source.dir_writable)
 		return err_set(err, ERR_REFUSED, move->source.dir,
 			       "the source could not be removed: the directory is not writable");
 	return 0;
@@ -258,14 +265,19 @@ static void plan_steps(struct plan *plan)
 {
 	struct move *move = &plan->move;
 
+	const struct lvm_move *lvm = &move->lvm;
+	uint64_t bytes = lvm->create ? lvm->bytes : move->create ? 0 : move->destination.bytes;
+
+	if (lvm->activate_source || lvm->activate_destination)
+		plan_add_step(plan, &activate_step);
 	if (move->create)
-		plan_add_step(plan, &create_file_step);
+		plan_add_step(plan, lvm->create ? &create_lv_step : &create_file_step);
 	plan_add_step(plan, !strcmp(plan->method, "reflink") ? &reflink_step : &copy_step);
-	if (!move->create && move->destination.bytes > move->source.bytes)
+	if (bytes > move->source.bytes)
 		plan_add_step(plan, &zero_tail_step);
 	if (move->verify == VERIFY_FULL)
 		plan_add_step(plan, &verify_step);
-	if (move->create)
+	if (move->create && !lvm->late_name)
 		plan_add_step(plan, &publish_step);
 	if (move->cold.uuid)
 		plan_add_step(plan, &repoint_step);
@@ -274,6 +286,10 @@ static void plan_steps(struct plan *plan)
 		plan_add_step(plan, &wipe_source_step);
 	if (move->remove)
 		plan_add_step(plan, &remove_source_step);
+	if (lvm->create)
+		plan_add_step(plan, &finish_lv_step);
+	if ((lvm->activate_source && !move->remove) || lvm->activate_destination)
+		plan_add_step(plan, &deactivate_step);
 }
 
 int plan_copy(const struct request *request, const char *job_id, struct plan *plan, struct err *err)

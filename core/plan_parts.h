@@ -40,6 +40,10 @@ int plan_live(const struct request *request, const char *job_id, struct plan *pl
 int plan_lvm(const struct request *request, const char *job_id, struct plan *plan,
 	     struct err *err);
 
+/* Fill in the logical volume that is made at the place destination.lv. */
+int plan_new_lv(const struct request *request, const char *job_id, struct plan *plan,
+		struct err *err);
+
 /*
  * Inside the source's own group, by pvmove or lvconvert: destination.lv is that
  * group, and its wanted_pvs are the targets (LVM's names).  0: planned, with

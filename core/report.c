@@ -34,8 +34,9 @@ static json_t *destination_report(const struct move *move)
 
 	json_put(json, "spec", json_text(dst->spec));
 	json_put(json, "path", json_text(path));
-	json_put(json, "kind", json_string(move->create ? "file" : dst->kind));
-	json_put(json, "bytes", json_u64(move->create ? move_bytes(move) : dst->bytes));
+	json_put(json, "kind", json_string(move->lvm.create ? "lv" : move->create ? "file" : dst->kind));
+	json_put(json, "bytes", json_u64(move->lvm.create ? move->lvm.bytes :
+					  move->create ? move_bytes(move) : dst->bytes));
 	json_put(json, "created", json_boolean(move->create));
 	free(path);
 	return json;

@@ -24,7 +24,8 @@ static json_t *now_there(const struct facts *was, const char *path, bool same_bo
 	char *why, *text;
 	json_t *json;
 
-	if (volume_inspect_path(path, INSPECT_USES, &now, &err) < 0)
+	if ((was->lv ? volume_inspect_again(was, INSPECT_USES, &now, &err) :
+		       volume_inspect_path(path, INSPECT_USES, &now, &err)) < 0)
 		return json_text(err.cause);
 	if (!now.kind) {
 		json = json_string("not there");

@@ -136,8 +136,20 @@ static int check_resume(struct step_context *ctx, struct volume *source, struct 
  * new file, perhaps of a source that held something else then, must not show
  * through where zeroes are left out.
  */
-static int empty(struct volume *target, struct err *err)
+static int empty(struct step_context *ctx, struct volume *target, struct err *err)
 {
+	/* A new logical volume that nobody has written to so far is as empty as it can be. */
+	if (ctx->move->lvm.create) {
+		struct err ignored = ERR_INIT;
+
+		if (!target->fresh || !ctx->again)
+			return 0;
+		if (target->ops->zero(target, 0, target->bytes, ZERO_FREE, &ignored) == 0)
+			return 0;
+		/* Then zeroes are written. */
+		target->fresh = false;
+		return 0;
+	}
 	if (ftruncate(target->fd, 0) < 0 || ftruncate(target->fd, (off_t)target->bytes) < 0) {
 		err_sys(err, errno, target->path, "cannot empty the new file");
 		err->class = ERR_STOPPED;
@@ -162,8 +174,8 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
-	if (move->create && !record->mark.offset && !strcmp(record->target.kind, "file") &&
-	    empty(&target, err) < 0) {
+	if (move->create && !record->mark.offset &&
+	    (move->lvm.create || !strcmp(record->target.kind, "file")) && empty(ctx, &target, err) < 0) {
 		ret = STEP_STOPPED;
 		goto out;
 	}
@@ -253,7 +265,7 @@ static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
 const struct step_ops zero_tail_step = {
 	.name	= "zero-tail",
 	.run	= zero_tail_run,
-	.object	= move_final_path,
+	.object	= move_written_path,
 };
 
 static enum step_result verify_run(struct step_context *ctx, struct err *err)
@@ -270,13 +282,14 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 
 	/* What is proven is what is there from here on; see commit. */
-	if (volume_inspect_path(record->target.path, INSPECT_USES, &now, err) < 0 ||
+	if (volume_inspect_again(&record->target, INSPECT_USES, &now, err) < 0 ||
 	    open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
 	record->target.mtime_ns = now.mtime_ns;
 	record->target.written = now.written;
+	record->target.diskseq = now.diskseq;
 	if (record->cloned) {
 		/* Nothing has been read so far, so there is nothing to compare with. */
 		if (open_source(ctx, &source, err) < 0) {

@@ -161,7 +161,7 @@ add_note(struct host_attachment *ret, const char *fmt, ...)
 
 static bool is_block(const struct facts *facts)
 {
-	return facts->kind == block_volume_ops.kind;
+	return facts->kind != file_volume_ops.kind;
 }
 
 /*

@@ -113,7 +113,7 @@ static int start_mirror(struct step_context *ctx, struct virt *virt, struct err 
 		.granularity = live->granularity,
 		.sync_writes = live->sync_writes,
 	};
-	bool is_device = strcmp(ctx->record->target.kind, "file");
+	bool is_device = strcmp(ctx->record->target.kind, "file") != 0;
 	char *xml;
 	int ret = -1;
 

@@ -17,6 +17,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "engines/lv_steps.h"
 #include "support/err.h"
 
 /* In units of 512 bytes: what a file without data may take for its attributes. */
@@ -467,6 +468,10 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 	enum step_result result = STEP_STOPPED;
 	int dir = -1, is_ours;
 
+	if (move->lvm.create) {
+		free(path);
+		return lv_publish(ctx, err);
+	}
 	if (open_dir(ctx, &dir, err) < 0)
 		goto out;
 	is_ours = is_target(ctx, dir, move->name, err);
@@ -554,6 +559,9 @@ static int publish_undo(struct step_context *ctx, struct err *err)
 	const struct move *move = ctx->move;
 	int dir, final, temp, ret = 0;
 
+	/* Whatever its name is, create-lv takes it away. */
+	if (move->lvm.create)
+		return 0;
 	if (open_dir(ctx, &dir, err) < 0)
 		return ctx->forget ? 0 : forget_target(ctx, err);
 	final = is_target(ctx, dir, move->name, err);

@@ -17,9 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engines/lv_steps.h"
 #include "engines/throttle.h"
 #include "support/err.h"
 #include "volumes/guests.h"
+#include "volumes/lv.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
 {
@@ -34,7 +36,7 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
-	if (volume_inspect_path(was->path, INSPECT_USES, &now, err) < 0) {
+	if (volume_inspect_again(was, INSPECT_USES, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -50,6 +52,13 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	/* A guest wrote to its disk until the pivot, and all of that is on the destination too. */
 	compare_data = compare_data && !ctx->move->live.uuid;
 	why = compare_data ? facts_changed(was, &now, ctx->same_boot) : NULL;
+	if (!why && compare_data && ctx->same_boot && ctx->record->source_written &&
+	    (now.diskseq != ctx->record->source_diskseq || now.written != ctx->record->source_written))
+		why = text_copy(now.diskseq != ctx->record->source_diskseq ?
+				"it was deactivated and activated again" : "it was written to");
+	if (!why && ctx->move->remove && was->lv && (now.lv->snapshots.count || now.lv->thin_snapshots.count))
+		why = text_format("it has got a snapshot, %s", now.lv->snapshots.count ?
+				  now.lv->snapshots.items[0] : now.lv->thin_snapshots.items[0]);
 	if (!why && ctx->move->wipe != WIPE_NONE && now.links > was->links)
 		why = text_format("it has %" PRIu64 " names (hard links) by now, and wiping would empty them all",
 				  now.links);
@@ -91,7 +100,7 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 	const struct facts *then = &ctx->record->target;
 
 	if (ctx->same_boot && then->written && now->written)
-		return now->written != then->written;
+		return now->written != then->written || now->diskseq != then->diskseq;
 	if (now->mtime_ns == then->mtime_ns)
 		return false;
 	/* Publish gave it the source's time. */
@@ -106,7 +115,8 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 	char *why = NULL;
 	int ret = -1;
 
-	if (volume_inspect_path(path, unused ? INSPECT_USES : 0, &now, err) < 0) {
+	if ((target->lv ? volume_inspect_again(target, unused ? INSPECT_USES : 0, &now, err) :
+			  volume_inspect_path(path, unused ? INSPECT_USES : 0, &now, err)) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -115,6 +125,8 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 		goto out;
 	}
 	why = facts_not_same(target, &now, ctx->same_boot);
+	if (!why && now.lv && ctx->move->create && !ctx->move->lvm.late_name && strcmp(now.path, path))
+		why = text_format("its name is %s now", now.path);
 	if (!why && now.bytes < move_bytes(ctx->move))
 		why = text_copy("it is smaller than the source");
 	if (!why && unused && ctx->record->verified && written_since_verified(ctx, &now))
@@ -145,15 +157,18 @@ static enum step_result commit_run(struct step_context *ctx, struct err *err)
 	/* A domain whose definition names the destination by now may use that, but the source no more. */
 	bool repointed = move->cold.uuid;
 	const char *shut_off_uuid = repointed ? NULL : move_shut_off_users(move);
+	int ret;
 
 	/*
 	 * That the runner journals this step as done is the point of no
-	 * return; the step itself changes nothing.
+	 * return; the step itself changes nothing.  Both looks are at one
+	 * read of LVM's metadata.
 	 */
-	if (step_check_target(ctx, !repointed, err) < 0 ||
-	    step_check_source(ctx, true, shut_off_uuid, err) < 0)
-		return STEP_STOPPED;
-	return STEP_DONE;
+	lv_read_hold();
+	ret = step_check_target(ctx, !repointed, err) < 0 ||
+	      step_check_source(ctx, true, shut_off_uuid, err) < 0;
+	lv_read_release();
+	return ret ? STEP_STOPPED : STEP_DONE;
 }
 
 const struct step_ops commit_step = {
@@ -254,6 +269,27 @@ static int remove_name(const struct step_context *ctx, int dir, const char *name
 	return 0;
 }
 
+static enum step_result remove_lv(struct step_context *ctx, struct err *err)
+{
+	struct facts now = { 0 };
+	enum step_result ret = STEP_STOPPED;
+	int good;
+
+	lv_read_hold();
+	good = step_check_target(ctx, false, err) == 0 &&
+	       volume_inspect_again(&ctx->move->source, 0, &now, err) == 0;
+	/* An earlier run may have removed it. */
+	if (good && now.kind)
+		good = step_check_source(ctx, ctx->move->wipe == WIPE_NONE, NULL, err) == 0;
+	lv_read_release();
+	if (good)
+		ret = lv_remove_source(ctx, err);
+	facts_free(&now);
+	if (ret == STEP_STOPPED)
+		err->class = ERR_STOPPED;
+	return ret;
+}
+
 static enum step_result remove_run(struct step_context *ctx, struct err *err)
 {
 	const struct facts *src = &ctx->move->source;
@@ -262,6 +298,8 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	int dir = -1, there;
 
 	/* Before anything goes away for good: is the copy there? */
+	if (src->lv)
+		return remove_lv(ctx, err);
 	if (step_check_target(ctx, false, err) < 0)
 		return STEP_STOPPED;
 	dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

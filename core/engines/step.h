@@ -93,6 +93,8 @@ struct progress_record {
 	uint64_t copy_ns;		/* time spent copying, over all runs */
 	uint64_t verify_ns;
 	struct block_waits waits;	/* of the copy, over all runs */
+	uint64_t source_diskseq;	/* of a source that was activated for the job: which activation, */
+	uint64_t source_written;	/* and what was written to it by then; 0: not known */
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
 	uint64_t allocated_after;
@@ -184,6 +186,10 @@ const char *move_shut_off_users(const struct move *move);
 bool written_since_verified(const struct step_context *ctx, const struct facts *now);
 
 extern const struct step_ops create_file_step;		/* the destination, under its temporary name */
+extern const struct step_ops activate_step;		/* logical volumes that are not, for as long as the job lasts */
+extern const struct step_ops deactivate_step;
+extern const struct step_ops create_lv_step;		/* the destination, under its temporary name */
+extern const struct step_ops finish_lv_step;		/* the rest of what the source had; ours no more */
 extern const struct step_ops reflink_step;		/* share the source's extents */
 extern const struct step_ops copy_step;
 extern const struct step_ops zero_tail_step;		/* what lies beyond the source's size */

@@ -100,7 +100,9 @@ int lv_find_tag(const char *vg_uuid, const char *tag, struct lv_facts **ret, str
 		json_array_foreach(json_object_get(group, "lv"), k, row) {
 			struct lv_facts *lv;
 
-			if (*ret || !strstr(json_get_string(row, "lv_tags") ?: "", tag))
+			/* Hidden parts may have inherited it. */
+			if (*ret || (json_get_string(row, "lv_name") ?: "[")[0] == '[' ||
+			    !strstr(json_get_string(row, "lv_tags") ?: "", tag))
 				continue;
 			lv = lv_from_report(report, NULL, vg_uuid, NULL, json_get_string(row, "lv_uuid"));
 			if (lv && text_list_has(&lv->tags, tag))

@@ -10,6 +10,7 @@
 #include "sys/blkdev.h"
 #include "sys/uses.h"
 #include "volumes/guests.h"
+#include "volumes/guests.h"
 #include "volumes/look.h"
 #include "volumes/lv.h"
 
@@ -66,6 +67,8 @@ int look_at_lv(struct lv_facts *lv, unsigned flags, struct facts *facts, struct 
 	facts->wwid = lv_dm_uuid(lv);
 	if (lv->active && lv->dev && !lv->hidden && strcmp(lv->type ?: "", "thin-pool") &&
 	    look_at_device(flags, facts, err) < 0)
+		return -1;
+	if ((flags & INSPECT_USES) && guests_look(facts, err) < 0)
 		return -1;
 	facts->allocated = lv->mapped;
 	facts->read_only |= lv->read_only;

@@ -28,6 +28,7 @@
 #include "volumes/look.h"
 #include "volumes/lv.h"
 #include "volumes/guests.h"
+#include "volumes/lv_change.h"
 #include "volumes/spec.h"
 
 #define ALIGN_MAX 65536U
@@ -475,6 +476,9 @@ int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flag
 	vol.path = text_copy(facts->path);
 	/* A logical volume by its UUID: its names may be another's by now. */
 	if (ops == &lv_volume_ops) {
+		/* The machine may have been restarted meanwhile. */
+		if (lv_activate(facts->lv, err) < 0)
+			goto fail;
 		node = blkdev_node(lv_device(facts->lv));
 		if (!node) {
 			err_set(err, ERR_FAILED, facts->path, "is not active");

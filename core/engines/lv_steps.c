@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The steps that make a destination in a volume group, activate what has to be
+ * active meanwhile, and leave the new volume as the source was.
+ *
+ * What a job makes has the job's tag from its first moment until all is done,
+ * and that tag, besides its UUID, is what tells that it is the job's own.
+ */
+#include "engines/lv_steps.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/err.h"
+#include "support/log.h"
+#include "volumes/lv.h"
+#include "volumes/lv_change.h"
+
+/* Look a volume up by its UUIDs; one that is gone gives NULL. */
+static int find_again(const struct lv_facts *was, struct lv_facts **ret, struct err *err)
+{
+	return lv_find_uuid(was->vg_uuid, was->uuid, ret, err);
+}
+
+/* What this job has made, by its tag, or NULL. */
+static int find_ours(const struct step_context *ctx, struct lv_facts **ret, struct err *err)
+{
+	char *tag = lv_job_tag(ctx->job_id);
+	int r = lv_find_tag(ctx->move->destination.lv->vg_uuid, tag, ret, err);
+
+	free(tag);
+	return r;
+}
+
+/* Is it just what the journal says was made?  Before it says so, the tag has to do. */
+static bool is_recorded(const struct step_context *ctx, const struct lv_facts *lv)
+{
+	const struct lv_facts *target = ctx->record->target.lv;
+
+	return !target || !target->uuid || !strcmp(target->uuid, lv->uuid);
+}
+
+static int make(const struct step_context *ctx, struct err *err)
+{
+	const struct lvm_move *lvm = &ctx->move->lvm;
+	char *tag = lv_job_tag(ctx->job_id);
+	struct lv_facts *group = NULL;
+	int ret = lv_find_uuid(ctx->move->destination.lv->vg_uuid, NULL, &group, err);
+
+	if (ret == 0 && !group) {
+		ret = err_set(err, ERR_FAILED, ctx->move->destination.lv->vg_name,
+			      "the volume group is not there any more");
+	} else if (ret == 0) {
+		struct lv_new new = {
+			.vg = group->vg_name,
+			.name = ctx->move->temp_name,
+			.tag = tag,
+			.type = strcmp(lvm->type, "raid1") ? lvm->type : "linear",
+			.pool = lvm->pool,
+			.bytes = lvm->bytes,
+			.stripes = lvm->stripes,
+			.stripe_bytes = lvm->stripe_bytes,
+			.pvs = lvm->pvs.count ? &lvm->pvs : NULL,
+		};
+
+		ret = lv_create(&new, err);
+	}
+	lv_facts_free(group);
+	free(tag);
+	return ret;
+}
+
+static enum step_result create_run(struct step_context *ctx, struct err *err)
+{
+	struct facts *target = &ctx->record->target;
+	struct lv_facts *lv = NULL;
+	struct facts made = { 0 };
+	enum step_result result = STEP_UNDONE;
+
+	/* An earlier run may have made it and died before it could say so. */
+	if (ctx->again && find_ours(ctx, &lv, err) < 0)
+		goto out;
+	if (!lv && (make(ctx, err) < 0 || find_ours(ctx, &lv, err) < 0)) {
+		result = err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
+		goto out;
+	}
+	if (!lv) {
+		err_set(err, ERR_FAILED, ctx->move->temp_name, "the new logical volume cannot be found");
+		goto out;
+	}
+	if (!strcmp(ctx->move->lvm.type, "raid1") &&
+	    lv_mirror(lv, ctx->move->lvm.stripes,
+		      ctx->move->lvm.pvs.count ? &ctx->move->lvm.pvs : NULL, err) < 0) {
+		result = err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
+		goto out;
+	}
+	if (lv_activate(lv, err) < 0)
+		goto out;
+	made.lv = lv;
+	lv = NULL;
+	if (volume_inspect_again(&made, 0, target, err) < 0)
+		goto out;
+	if (!target->kind || target->bytes < ctx->move->source.bytes) {
+		err_set(err, ERR_FAILED, target->path, "the new logical volume is smaller than the source");
+		goto out;
+	}
+	result = STEP_DONE;
+out:
+	lv_facts_free(lv);
+	facts_free(&made);
+	return result;
+}
+
+/* A copy that has its name already is taken away only while the source stands. */
+static int check_source_stands(const struct step_context *ctx, struct err *err)
+{
+	const struct facts *was = &ctx->move->source;
+	struct facts now = { 0 };
+	char *why = NULL;
+	int ret = 0;
+
+	if (volume_inspect_again(was, 0, &now, err) < 0)
+		return -1;
+	why = facts_not_same(was, &now, ctx->same_boot);
+	if (why) {
+		ret = err_set(err, ERR_UNSURE, was->path,
+			      "the source is not there as it was (%s), and the copy may be the only one", why);
+		err_next(err, "volmig resume %s, or keep the copy by hand", ctx->job_id);
+	}
+	free(why);
+	facts_free(&now);
+	return ret;
+}
+
+/* Has somebody taken it up by its name meanwhile? */
+static int check_unused(const struct lv_facts *lv, const char *name, struct err *err)
+{
+	struct facts was = { .lv = (struct lv_facts *)lv }, now = { 0 };
+	int ret = 0;
+
+	if (volume_inspect_again(&was, INSPECT_USES, &now, err) < 0)
+		return -1;
+	if (now.uses.count) {
+		char *uses = text_list_join(&now.uses);
+
+		ret = err_set(err, ERR_REFUSED, name, "in use: %s", uses);
+		err_next(err, "end that use first");
+		free(uses);
+	}
+	facts_free(&now);
+	return ret;
+}
+
+static int create_undo(struct step_context *ctx, struct err *err)
+{
+	struct lv_facts *lv = NULL;
+	int ret = -1;
+
+	if (find_ours(ctx, &lv, err) < 0)
+		return ctx->forget ? 0 : -1;
+	if (!lv)
+		return 0;
+	if (!is_recorded(ctx, lv)) {
+		err_set(err, ERR_REFUSED, lv->name, "has this job's tag, but is not what the job has made");
+		err_next(err, "take the tag away (lvchange --deltag), then abort again");
+		goto out;
+	}
+	if ((strcmp(lv->name, ctx->move->temp_name) && check_source_stands(ctx, err) < 0) ||
+	    check_unused(lv, lv->name, err) < 0 || lv_remove(lv, err) < 0)
+		goto out;
+	ret = 0;
+out:
+	lv_facts_free(lv);
+	return ret;
+}
+
+const struct step_ops create_lv_step = {
+	.name	= "create-lv",
+	.state	= "prepared",
+	.run	= create_run,
+	.undo	= create_undo,
+	.object	= move_written_path,
+};
+
+/* Give it the name that it shall have; done already is fine. */
+static int give_name(const struct step_context *ctx, const struct lv_facts *lv, struct err *err)
+{
+	const char *name = ctx->move->name;
+	struct lv_facts *other = NULL;
+	int ret;
+
+	if (!strcmp(lv->name, name))
+		return 0;
+	if (lv_find(lv->vg_name, name, &other, err) < 0)
+		return -1;
+	if (other && other->name)
+		ret = err_set(err, ERR_STOPPED, other->name,
+			      "something of that name has appeared since the job was planned");
+	else
+		ret = lv_rename(lv, name, err);
+	lv_facts_free(other);
+	return ret;
+}
+
+enum step_result lv_publish(struct step_context *ctx, struct err *err)
+{
+	struct facts *target = &ctx->record->target;
+	struct lv_facts *lv = NULL;
+	enum step_result result = STEP_STOPPED;
+
+	lv_read_hold();
+	if (find_again(target->lv, &lv, err) < 0)
+		goto out;
+	if (!lv) {
+		err_set(err, ERR_FAILED, target->path, "the destination that was written is gone");
+		result = STEP_UNDONE;
+		goto out;
+	}
+	/* The copy is whole: no reason to throw it away. */
+	if (give_name(ctx, lv, err) < 0)
+		goto out;
+	free(target->path);
+	target->path = move_final_path(ctx->move);
+	result = STEP_DONE;
+out:
+	lv_read_release();
+	lv_facts_free(lv);
+	return result;
+}
+
+enum step_result lv_remove_source(struct step_context *ctx, struct err *err)
+{
+	const struct facts *src = &ctx->move->source;
+	struct lv_facts *lv = NULL;
+	enum step_result result = STEP_STOPPED;
+
+	if (find_again(src->lv, &lv, err) < 0)
+		goto out;
+	if (lv && lv_remove(lv, err) < 0)
+		goto out;
+	result = STEP_DONE;
+out:
+	lv_facts_free(lv);
+	return result;
+}
+
+/* Its persistent minor number is the source's, and free only now. */
+static void carry_minor(const struct step_context *ctx, const struct lv_facts *lv)
+{
+	const struct lv_facts *from = ctx->move->source.lv;
+	struct err why = ERR_INIT;
+	char *note;
+
+	if (!from || !from->fixed_minor || (lv->fixed_minor && lv->minor == from->minor))
+		return;
+	if (ctx->move->remove && lv_fix_minor(lv, from->minor, &why) == 0)
+		return;
+	note = text_format("the persistent minor number %" PRIu64 " is not carried over: %s", from->minor,
+			   ctx->move->remove ? why.cause : "the source keeps it");
+	if (!text_list_has(&ctx->record->notes, note))
+		text_list_add(&ctx->record->notes, note);
+	else
+		free(note);
+}
+
+static enum step_result finish_run(struct step_context *ctx, struct err *err)
+{
+	const struct facts *target = &ctx->record->target;
+	const struct lv_facts *from = ctx->move->source.lv;
+	char *tag = lv_job_tag(ctx->job_id);
+	struct lv_facts *lv = NULL;
+	enum step_result result = STEP_STOPPED;
+
+	if (find_again(target->lv, &lv, err) < 0)
+		goto out;
+	if (!lv) {
+		err_set(err, ERR_STOPPED, target->path, "the new logical volume has gone");
+		goto out;
+	}
+	/* The tag goes last: without it all is done. */
+	if (text_list_has(&lv->tags, tag)) {
+		if (ctx->move->lvm.late_name && give_name(ctx, lv, err) < 0)
+			goto out;
+		if (ctx->move->lvm.late_name) {
+			lv_facts_free(lv);
+			lv = NULL;
+			if (find_again(target->lv, &lv, err) < 0 || !lv)
+				goto out;
+		}
+		carry_minor(ctx, lv);
+		if (ctx->move->lvm.activate_source && lv_deactivate(lv, err) < 0)
+			goto out;
+		if (lv_carry_over(lv, from, tag, err) < 0)
+			goto out;
+	}
+	result = STEP_DONE;
+out:
+	if (result == STEP_STOPPED && err->class != ERR_UNSURE)
+		err->class = ERR_STOPPED;
+	lv_facts_free(lv);
+	free(tag);
+	return result;
+}
+
+const struct step_ops finish_lv_step = {
+	.name		= "finish-lv",
+	.irrevocable	= true,
+	.run		= finish_run,
+	.object		= move_final_path,
+};
+
+/* Those of the two ends that are active only while the job lasts. */
+static int each_inactive(const struct move *move, int (*change)(const struct lv_facts *lv, struct err *err),
+			 struct err *err)
+{
+	const struct facts *ends[] = {
+		move->lvm.activate_source ? &move->source : NULL,
+		move->lvm.activate_destination ? &move->destination : NULL,
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct lv_facts *lv = NULL;
+		int ret;
+
+		if (!ends[i])
+			continue;
+		if (find_again(ends[i]->lv, &lv, err) < 0)
+			return -1;
+		ret = lv ? change(lv, err) : 0;
+		lv_facts_free(lv);
+		if (ret < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static char *activated(const struct move *move)
+{
+	return move->lvm.activate_source && move->lvm.activate_destination ?
+		text_format("%s, %s", move->source.path, move->destination.path) :
+		text_copy(move->lvm.activate_source ? move->source.path : move->destination.path);
+}
+
+static enum step_result activate_run(struct step_context *ctx, struct err *err)
+{
+	struct progress_record *record = ctx->record;
+	struct facts now = { 0 };
+
+	if (each_inactive(ctx->move, lv_activate, err) < 0 ||
+	    volume_inspect_again(&ctx->move->source, INSPECT_USES, &now, err) < 0)
+		return STEP_UNDONE;
+	/* From here on it can be told whether somebody writes to it. */
+	record->source_diskseq = now.diskseq;
+	record->source_written = now.written;
+	facts_free(&now);
+	return STEP_DONE;
+}
+
+/* One that somebody has opened meanwhile is his now. */
+static int deactivate(const struct lv_facts *lv, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	(void)err;
+	if (lv_deactivate(lv, &why) < 0)
+		log_warning("%s/%s stays active: %s", lv->vg_name, lv->name, why.cause);
+	return 0;
+}
+
+static int activate_undo(struct step_context *ctx, struct err *err)
+{
+	return each_inactive(ctx->move, deactivate, err) < 0 && !ctx->forget ? -1 : 0;
+}
+
+const struct step_ops activate_step = {
+	.name	= "activate",
+	.run	= activate_run,
+	.undo	= activate_undo,
+	.object	= activated,
+};
+
+static enum step_result deactivate_run(struct step_context *ctx, struct err *err)
+{
+	if (each_inactive(ctx->move, deactivate, err) == 0)
+		return STEP_DONE;
+	err->class = ERR_STOPPED;
+	return STEP_STOPPED;
+}
+
+const struct step_ops deactivate_step = {
+	.name		= "deactivate",
+	.irrevocable	= true,
+	.run		= deactivate_run,
+	.object		= activated,
+};
