@@ -421,10 +421,11 @@ int perform_move(const struct request *request, const struct perform_options *op
 	    job_create(state_dir, id, &plan, &job, err) < 0)
 		goto out;
 	/* From here on the job holds both ends, and waits for its turn. */
-	if (terms_enter(state_dir, &job, options->terms, &ticket, err) < 0 ||
-	    terms_wait(&job, ticket, options->waits, err) < 0) {
-		/* Also for want of room in the state directory: there is a job, and it can go on later. */
-		err->class = ERR_STOPPED;
+	if (terms_enter(state_dir, &job, options->terms, &ticket, err) < 0) {
+		take_back(&job, ret_report);
+		goto out;
+	}
+	if (terms_wait(&job, ticket, options->waits, err) < 0) {
 		note_stop(&job, options, ret_report, err);
 		goto out;
 	}
@@ -472,7 +473,8 @@ static int rewind_unproven(struct job *job, struct err *err)
 	const struct move *move = &job->plan.move;
 	bool source = facts_tell_changes(&move->source, job->same_boot) ||
 		      (job->same_boot && job->record.source_written);
-	bool target = (move->create && !move->lvm.create) ||
+	/* A file that we made tells; of a volume that was not made yet there is nothing to tell. */
+	bool target = (move->create && (!move->lvm.create || !job->record.target.kind)) ||
 		      facts_tell_changes(move->create ? &job->record.target : &move->destination,
 					 job->same_boot);
 
