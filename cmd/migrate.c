@@ -49,7 +49,7 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 {
 	const struct poptOption options[MIGRATE_TABLE_SIZE] = {
 		{ "method", '\0', POPT_ARG_STRING, &move->method, 0,
-		  "auto, reflink, copy or live; pvmove and lvconvert are refused so far "
+		  "auto, lvconvert, pvmove, reflink, copy or live "
 		  "(default: auto)", "METHOD" },
 		{ "force-host-copy", '\0', POPT_ARG_NONE, &move->force_host_copy, 0,
 		  "copy the bytes on this host even where there is a better way", NULL },
@@ -70,7 +70,8 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		{ "format", '\0', POPT_ARG_STRING, &move->format, 0,
 		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
 		{ "max-pause", '\0', POPT_ARG_STRING, &move->max_pause, 0,
-		  "suspend a guest for at most so long to compare both disks (default: 0, not at all)", "TIME" },
+		  "a guest, or a volume moved by lvconvert, may be suspended for so long to "
+		  "compare both sides (default: 0, never)", "TIME" },
 		RUN_GROUP(running),
 		POPT_TABLEEND
 	};

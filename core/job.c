@@ -92,6 +92,7 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "cloned", json_boolean(record->cloned));
 	json_put(json, "live_compared", json_u64(record->live_compared));
+	json_put(json, "online", online_record_to_json(&record->online));
 	json_put(json, "notes", notes);
 	return json;
 }
@@ -129,6 +130,7 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->verified = json_get_bool(json, "verified");
 	record->cloned = json_get_bool(json, "cloned");
 	record->live_compared = json_get_u64(json, "live_compared");
+	record->online = online_record_from_json(json_object_get(json, "online"));
 	json_array_foreach(json_object_get(json, "notes"), i, note)
 		text_list_add(&record->notes, text_copy(json_string_value(note)));
 	return 0;
@@ -327,7 +329,8 @@ static bool holds(const struct move *move, const struct job *other, const struct
 static bool collides_with_job(const struct move *move, const struct job *other)
 {
 	char *mine = move_final_path(move), *theirs = move_final_path(&other->plan.move);
-	bool same_name = !strcmp(mine, theirs);
+	/* Physical volumes are a place for many. */
+	bool same_name = !move->online.vg && !other->plan.move.online.vg && !strcmp(mine, theirs);
 
 	free(mine);
 	free(theirs);

@@ -17,6 +17,7 @@
 #include "job.h"
 #include "live.h"
 #include "places.h"
+#include "online.h"
 #include "report.h"
 #include "run.h"
 #include "support/clock.h"
@@ -30,6 +31,7 @@
 #include "terms.h"
 #include "volumes/lv.h"
 #include "volumes/guests.h"
+#include "volumes/lvm_group.h"
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
 #define STOP_WAIT_NS (300 * 1000000000ULL)
@@ -121,7 +123,8 @@ static bool same_name(const char *text, const struct facts *was)
 
 	if (!text || strcmp(text, was->spec))
 		return false;
-	if (*text == '/' || !strncmp(text, "file:/", 6))
+	/* What is neither absolute nor a path is LVM's, and stands on nothing. */
+	if (*text == '/' || !strncmp(text, "file:/", 6) || was->wwid)
 		return true;
 	same = inspect_named(text, SPEC_VOLUME, 0, &now, &err) == 0 && !strcmp(now.path, was->path);
 	facts_free(&now);
@@ -224,6 +227,8 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
+	if (job->plan.move.online.vg)
+		return online_check(job, err);
 	if (job_committed(job))
 		return 0;
 	if (volume_inspect_again(was, INSPECT_USES, &now, err) < 0) {
@@ -320,6 +325,18 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 	return 0;
 }
 
+/* A move inside a group is planned from what lies where in all of it. */
+static int look_into_own_group(const struct facts *source, const struct facts *destination,
+			       struct lvm_group *group, struct request *wanted, struct err *err)
+{
+	if (!source->lv || !destination->lv || !destination->lv->wanted_pvs.count)
+		return 0;
+	if (lvm_group_read(source->lv->vg_name, group, err) < 0)
+		return -1;
+	wanted->group = group;
+	return 0;
+}
+
 /* Look at both ends and plan. */
 int perform_plan(const struct request *request, const char *state_dir, const char *id,
 		 unsigned flags, struct plan *plan, struct err *err)
@@ -328,6 +345,7 @@ int perform_plan(const struct request *request, const char *state_dir, const cha
 	char *state = realpath(state_dir, NULL), *unseen;
 	struct facts source = { 0 }, destination = { 0 };
 	struct live_move live = { 0 };
+	struct lvm_group group = { 0 };
 	int ret = -1;
 
 	wanted.state_dir = state;
@@ -335,7 +353,8 @@ int perform_plan(const struct request *request, const char *state_dir, const cha
 	lv_read_hold();
 	wanted.connect = guests_uri();
 	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
-	    places_look(request, &source, flags, &destination, err) == 0)
+	    places_look(request, &source, flags, &destination, err) == 0 &&
+	    look_into_own_group(&source, &destination, &group, &wanted, err) == 0)
 		ret = plan_build(&wanted, id, &source, &destination, plan, err);
 	lv_read_release();
 	unseen = ret == 0 ? guests_unseen() : NULL;
@@ -343,6 +362,7 @@ int perform_plan(const struct request *request, const char *state_dir, const cha
 		text_list_add(&plan->warnings, unseen);
 	free(state);
 	live_move_free(&live);
+	lvm_group_free(&group);
 	facts_free(&source);
 	facts_free(&destination);
 	return ret;
@@ -471,19 +491,23 @@ static int find_existing(const char *state_dir, const char *text, char id[static
 static int rewind_unproven(struct job *job, struct err *err)
 {
 	const struct move *move = &job->plan.move;
-	bool source = facts_tell_changes(&move->source, job->same_boot) ||
+	bool online = move->online.vg != NULL;
+	bool source = online || facts_tell_changes(&move->source, job->same_boot) ||
 		      (job->same_boot && job->record.source_written);
 	/* A file that we made tells; of a volume that was not made yet there is nothing to tell. */
-	bool target = (move->create && (!move->lvm.create || !job->record.target.kind)) ||
+	bool target = online ||
+		      (move->create && (!move->lvm.create || !job->record.target.kind)) ||
 		      facts_tell_changes(move->create ? &job->record.target : &move->destination,
 					 job->same_boot);
 
 	/* A mirror is in QEMU, and has seen every write. */
-	if (job_committed(job) || (source && target) || move->live.uuid)
+	if (job_committed(job) || move->live.uuid || (online ? job->same_boot : source && target))
 		return 0;
 	for (size_t i = 0; i < job->plan.step_count; i++) {
 		const struct step_ops *step = job->plan.steps[i];
 
+		if (step == &scrub_leg_step && job->steps_done > i)
+			return job_rewind(job, i, false, err);
 		if (!source && (step == &copy_step || step == &reflink_step) &&
 		    (job->steps_done > i || job->record.mark.offset))
 			return job_rewind(job, i, true, err);

@@ -14,6 +14,7 @@
 struct err;
 
 #define PLAN_STEPS_MAX 12
+#define PLAN_PVS_MAX 32	/* physical volumes of one move */
 
 enum command_kind {
 	COMMAND_MIGRATE,	/* the source goes away in the end, unless it is kept */
@@ -56,7 +57,8 @@ struct request {
 	bool sync_writes;
 	bool hold;			/* --cutover=manual */
 	uint32_t granularity;
-	uint64_t max_pause_ms;
+	uint64_t max_pause_ms;		/* how long a volume in use may be suspended */
+	const struct lvm_group *group;	/* for moves inside a group: all of it */
 	const struct live_move *live;	/* the running domain that uses the source; NULL: none does */
 	const char *const *hooks;	/* commands, ends with NULL; or NULL */
 	uint64_t hook_timeout_ms;
@@ -73,7 +75,7 @@ struct not_moved {
 
 struct plan {
 	enum command_kind command;
-	const char *method;		/* "copy", "reflink" or "live": what moves the bytes */
+	const char *method;		/* "copy", "reflink", "live", "lvconvert" or "pvmove": what moves the bytes */
 	struct move move;
 	const struct step_ops *steps[PLAN_STEPS_MAX];
 	size_t step_count;

@@ -46,7 +46,8 @@ int plan_new_lv(const struct request *request, const char *job_id, struct plan *
 
 /*
  * Inside the source's own group, by pvmove or lvconvert: destination.lv is that
- * group, and its wanted_pvs are the targets (LVM's names).  0: planned, with
+ * group, its wanted_pvs are the targets (LVM's names), and request->group is
+ * what lies where in it.  0: planned, with
  * plan->method and steps; 1: it cannot be, and why is in plan->not_moved, so
  * that another method may; -1: refused.
  */

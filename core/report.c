@@ -34,8 +34,10 @@ static json_t *destination_report(const struct move *move)
 
 	json_put(json, "spec", json_text(dst->spec));
 	json_put(json, "path", json_text(path));
-	json_put(json, "kind", json_string(move->lvm.create ? "lv" : move->create ? "file" : dst->kind));
-	json_put(json, "bytes", json_u64(move->lvm.create ? move->lvm.bytes :
+	json_put(json, "kind", json_string(move->online.vg ? "pv" : move->lvm.create ? "lv" :
+					   move->create ? "file" : dst->kind));
+	json_put(json, "bytes", json_u64(move->online.vg ? move->source.bytes :
+					  move->lvm.create ? move->lvm.bytes :
 					  move->create ? move_bytes(move) : dst->bytes));
 	json_put(json, "created", json_boolean(move->create));
 	free(path);
@@ -92,6 +94,8 @@ static json_t *head(const struct plan *plan, const char *job_id, const char *sta
 
 static const char *after_source(const struct move *move)
 {
+	if (move->online.vg)
+		return "moved: its old extents are free";
 	if (move->remove)
 		return move->wipe == WIPE_ZERO ? "overwritten with zeroes and removed" :
 		       move->wipe == WIPE_DISCARD ? "discarded and removed" : "removed";
@@ -105,17 +109,24 @@ static const char *verify_mode(const struct move *move)
 	return move->verify == VERIFY_NONE ? "none" : move->live.uuid ? "sample" : "full";
 }
 
+/* How the move is proven; NULL: it is not, or by no hash. */
+static const char *algorithm(const struct move *move)
+{
+	if (move->verify != VERIFY_FULL || move->live.uuid)
+		return NULL;
+	return move->online.vg ? "raid1-scrub" : "xxh3-128";
+}
+
 json_t *report_plan(const struct plan *plan, const char *job_id)
 {
 	json_t *json = head(plan, job_id, "planned");
-	bool verify = plan->move.verify == VERIFY_FULL;
 
 	json_put(json, "plan", steps_report(plan));
 	json_put(json, "bytes_to_move", json_u64(!strcmp(plan->method, "reflink") ? 0 :
 						 plan->move.source.allocated < plan->move.source.bytes ?
 						 plan->move.source.allocated : plan->move.source.bytes));
 	json_put(json, "verify", json_pack("{s:s, s:s?}", "mode", verify_mode(&plan->move),
-					   "algorithm", verify && !plan->move.live.uuid ? "xxh3-128" : NULL));
+					   "algorithm", algorithm(&plan->move)));
 	json_put(json, "source_after", json_string(after_source(&plan->move)));
 	return json;
 }
@@ -135,6 +146,9 @@ static bool step_is_begun(const struct job *job, const struct step_ops *step)
 
 static const char *source_state(const struct job *job)
 {
+	if (job->plan.move.online.vg)
+		return step_is_done(job, &drop_leg_step) || step_is_done(job, &end_pvmove_step) ? "moved" :
+		       job_committed(job) ? "moved, its old extents are being freed" : "in place";
 	if (step_is_done(job, &remove_source_step))
 		return "removed";
 	if (step_is_begun(job, &remove_source_step))
@@ -149,9 +163,13 @@ static const char *source_state(const struct job *job)
 static const char *destination_state(const struct job *job)
 {
 	const struct move *move = &job->plan.move;
+	bool online = move->online.vg != NULL;
 	bool whole = step_is_done(job, &copy_step) || step_is_done(job, &reflink_step) ||
 		     step_is_done(job, &mirror_step);
 
+	if (online)
+		return step_is_done(job, &sync_leg_step) || step_is_done(job, &pvmove_step) ? "complete" :
+		       job->steps_done || job->step_begun ? "unfinished" : "untouched";
 	if (move->create) {
 		if (!job->record.target.kind)
 			return step_is_begun(job, &create_file_step) ? "unfinished" : "absent";
@@ -204,12 +222,18 @@ json_t *report_job(const struct job *job)
 	json_put(json_object_get(json, "copy"), "waited_for", waits_report(record));
 	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
 		"mode", verify_mode(&plan->move),
-		"algorithm", plan->move.verify == VERIFY_FULL && !plan->move.live.uuid ? "xxh3-128" : NULL,
-		"tree_hash", record->verified ? record->tree_hash : NULL,
+		"algorithm", algorithm(&plan->move),
+		"tree_hash", record->verified && !plan->move.online.vg ? record->tree_hash : NULL,
 		"result", record->verified ? "equal" : NULL,
 		"seconds", (double)record->verify_ns / 1e9));
 	if (plan->move.live.uuid)
 		json_put(json_object_get(json, "verify"), "bytes_compared", json_u64(record->live_compared));
+	if (plan->move.online.add) {
+		json_t *scrub = online_record_to_json(&record->online);
+
+		json_object_update(json_object_get(json, "verify"), scrub);
+		json_decref(scrub);
+	}
 	json_put(json, "planned_at", json_string(job->planned_at));
 	if (job->stopped)
 		json_put(json, "stopped", json_incref(job->stopped));
@@ -296,6 +320,10 @@ static char *row_method(const json_t *r)
 		return text_copy("reflink: the file system shares the source's extents, no bytes are copied");
 	if (!strcmp(method, "live"))
 		return text_copy("live: mirrored by QEMU while the guest runs");
+	if (!strcmp(method, "lvconvert"))
+		return text_copy("lvconvert: a raid1 leg on the target, scrubbed, then the old leg dropped");
+	if (!strcmp(method, "pvmove"))
+		return text_copy("pvmove: the kernel mirrors the extents, and LVM drops the old ones");
 	return text_copy("copy: block by block on this host");
 }
 
@@ -436,10 +464,20 @@ static char *row_verified(const json_t *r)
 			return text_copy("by samples, while it is mirrored");
 		return text_format("%s compared before the pivot, the rest is QEMU's word", text_size(bytes, size));
 	}
+	if (value_at(r, "verify.checks") && result)
+		return text_format("%s, by %s in %.2f s (%" PRIu64 " check%s, %" PRIu64 " repair%s)", result,
+				   json_is_true(value_at(r, "verify.compared")) ? "comparing both legs" :
+				   "scrubbing both legs", json_number_value(value_at(r, "verify.seconds")),
+				   u64_at(r, "verify.checks"), u64_at(r, "verify.checks") == 1 ? "" : "s",
+				   u64_at(r, "verify.repairs"), u64_at(r, "verify.repairs") == 1 ? "" : "s");
 	if (result)
 		return text_format("%s, read back in %.2f s, xxh3-128 %s", result,
 				   json_number_value(value_at(r, "verify.seconds")),
 				   string_at(r, "verify.tree_hash"));
+	if (string_at(r, "method") && !strcmp(string_at(r, "method"), "pvmove"))
+		return text_copy("no: the kernel's mirror was in sync, but nothing was read back");
+	if (string_at(r, "method") && !strcmp(string_at(r, "method"), "lvconvert") && value_at(r, "plan"))
+		return text_copy("in full, by scrubbing both legs");
 	return text_copy(!strcmp(mode, "none") ? "no" : value_at(r, "plan") ?
 			 "in full, by reading the destination back" : "not yet");
 }

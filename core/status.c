@@ -8,6 +8,7 @@
 #include "job.h"
 #include "job_limits.h"
 #include "live.h"
+#include "online.h"
 #include "pulse.h"
 #include "report.h"
 #include "support/err.h"
@@ -178,7 +179,10 @@ int perform_status(const char *text, const struct perform_options *options,
 		goto out;
 	*ret_report = report_job(&job);
 	add_worker(*ret_report, state_dir, &job);
-	add_ends(*ret_report, &job);
+	if (job.plan.move.online.vg)
+		online_report_now(&job, *ret_report);
+	else
+		add_ends(*ret_report, &job);
 	add_next(*ret_report, options, &job);
 out:
 	text_list_free(&ids);

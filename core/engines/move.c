@@ -18,6 +18,7 @@ void move_free(struct move *move)
 	free(move->temp_name);
 	live_move_free(&move->live);
 	lvm_move_free(&move->lvm);
+	online_move_free(&move->online);
 	*move = (struct move){ 0 };
 }
 
@@ -43,6 +44,8 @@ json_t *move_to_json(const struct move *move)
 	if (move->source.lv || move->destination.lv)
 		json_put(json, "lvm", lvm_move_to_json(&move->lvm));
 	json_put(json, "cold", cold_move_to_json(&move->cold));
+	if (move->online.vg)
+		json_put(json, "online", online_move_to_json(&move->online));
 	return json;
 }
 
@@ -58,6 +61,10 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 	    facts_from_json(&move->destination, json_object_get(json, "destination"), err) < 0 ||
 	    lvm_move_from_json(&move->lvm, json_object_get(json, "lvm"), err) < 0 ||
 	    cold_move_from_json(&move->cold, json_object_get(json, "cold"), err) < 0) {
+		move_free(move);
+		return -1;
+	}
+	if (online_move_from_json(&move->online, json_object_get(json, "online"), err) < 0) {
 		move_free(move);
 		return -1;
 	}
@@ -127,6 +134,8 @@ static const struct step_ops *const all_steps[] = {
 	&create_file_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
 	&mirror_step, &compare_step, &hold_step, &pivot_step, &release_step,
 	&publish_step, &repoint_step, &commit_step, &wipe_source_step, &remove_source_step,
+	&add_leg_step, &sync_leg_step, &scrub_leg_step, &commit_leg_step, &drop_leg_step,
+	&pvmove_step, &end_pvmove_step,
 };
 
 const struct step_ops *step_by_name(const char *name)

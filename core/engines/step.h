@@ -14,6 +14,7 @@
 #include "engines/block_copy.h"
 #include "engines/lvm_move.h"
 #include "engines/cold_move.h"
+#include "engines/online_move.h"
 #include "volumes/volume.h"
 
 struct err;
@@ -77,6 +78,7 @@ struct move {
 
 	struct lvm_move lvm;
 	struct cold_move cold;		/* the source is a shut-off domain's disk */
+	struct online_move online;	/* inside a volume group; online.vg NULL: it is none */
 };
 
 /* How many bytes are to be moved: the source's, or what of it the guest sees. */
@@ -100,6 +102,7 @@ struct progress_record {
 	uint64_t allocated_after;
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
+	struct online_record online;
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
 	struct text_list notes;		/* fall-backs and the like, for the receipt */
@@ -204,5 +207,13 @@ extern const struct step_ops repoint_step;		/* a shut-off domain's definition fo
 extern const struct step_ops commit_step;		/* look at both ends once more; the point of no return */
 extern const struct step_ops wipe_source_step;
 extern const struct step_ops remove_source_step;
+
+extern const struct step_ops add_leg_step;		/* lvconvert: raid1, with a leg on the target */
+extern const struct step_ops sync_leg_step;
+extern const struct step_ops scrub_leg_step;		/* prove that the legs are equal */
+extern const struct step_ops commit_leg_step;		/* look once more; the point of no return */
+extern const struct step_ops drop_leg_step;		/* the old one */
+extern const struct step_ops pvmove_step;
+extern const struct step_ops end_pvmove_step;		/* its point of no return */
 
 #endif

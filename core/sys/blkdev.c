@@ -394,18 +394,33 @@ void blkdev_info_free(struct blkdev_info *info)
 	*info = (struct blkdev_info){ 0 };
 }
 
-uint64_t blkdev_written(dev_t rdev)
+/* The kernel's counters of a device, sectors read, written, discarded; how many could be read. */
+static int read_counters(dev_t rdev, unsigned long long *read, unsigned long long *written,
+			 unsigned long long *discarded)
 {
 	char *path = text_format("/sys/dev/block/%u:%u/stat", major(rdev), minor(rdev));
 	FILE *file = fopen(path, "re");
-	unsigned long long written = 0, discarded = 0;
 	int n = 0;
 
 	free(path);
 	if (!file)
 		return 0;
-	n = fscanf(file, "%*u %*u %*u %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu",
-		   &written, &discarded);
+	n = fscanf(file, "%*u %*u %llu %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %llu",
+		   read, written, discarded);
 	fclose(file);
-	return n >= 1 ? written + discarded + 1 : 0;
+	return n;
+}
+
+uint64_t blkdev_written(dev_t rdev)
+{
+	unsigned long long read, written = 0, discarded = 0;
+
+	return read_counters(rdev, &read, &written, &discarded) >= 2 ? written + discarded + 1 : 0;
+}
+
+uint64_t blkdev_read_sectors(dev_t rdev)
+{
+	unsigned long long read = 0, written, discarded;
+
+	return read_counters(rdev, &read, &written, &discarded) >= 1 ? read : 0;
 }

@@ -75,6 +75,9 @@ dev_t blkdev_by_dm_uuid(const char *uuid);
  */
 uint64_t blkdev_written(dev_t rdev);
 
+/* Sectors of 512 bytes read from the device since it came into being; 0 also when that cannot be told. */
+uint64_t blkdev_read_sectors(dev_t rdev);
+
 /* /dev/NAME for a device number, by sysfs; NULL when unknown.  Free it. */
 char *blkdev_node(dev_t rdev);
 

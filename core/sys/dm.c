@@ -91,6 +91,55 @@ char *dm_lv_name(const char *vg, const char *lv, const char *layer)
 	return name;
 }
 
+static bool read_attribute(dev_t dev, const char *name, char *text, size_t size)
+{
+	char path[64];
+	FILE *file;
+	bool ok;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(dev), minor(dev), name);
+	file = fopen(path, "re");
+	ok = file && fgets(text, (int)size, file);
+	if (file)
+		fclose(file);
+	if (ok)
+		text[strcspn(text, "\n")] = '\0';
+	return ok;
+}
+
+/* "vg--0-a--b" and "vg-lv-layer": a hyphen that is not doubled separates. */
+bool dm_lv_of(dev_t dev, char **ret_vg, char **ret_lv)
+{
+	char uuid[160], name[160];
+	char *parts[3] = { NULL, NULL, NULL };
+	size_t part = 0, out = 0;
+
+	if (!read_attribute(dev, "uuid", uuid, sizeof(uuid)) || strncmp(uuid, "LVM-", 4) ||
+	    !read_attribute(dev, "name", name, sizeof(name)))
+		return false;
+	parts[0] = text_alloc(1, sizeof(name));
+	for (const char *c = name; *c; c++) {
+		if (*c == '-' && c[1] != '-') {
+			if (++part > 1)
+				break;
+			parts[part] = text_alloc(1, sizeof(name));
+			out = 0;
+			continue;
+		}
+		if (*c == '-')
+			c++;
+		parts[part][out++] = *c;
+	}
+	if (part != 1) {
+		free(parts[0]);
+		free(parts[1]);
+		return false;
+	}
+	*ret_vg = parts[0];
+	*ret_lv = parts[1];
+	return true;
+}
+
 static int inspect_task(struct dm_task *task, const char *name, struct dm_info *ret, struct err *err)
 {
 	if (!dm_task_run(task)) {

@@ -23,6 +23,12 @@ struct err;
  */
 char *dm_lv_name(const char *vg, const char *lv, const char *layer);
 
+/*
+ * The names of the logical volume that a device is, without asking LVM; free
+ * them.  false: it is none, or only a layer of one.
+ */
+bool dm_lv_of(dev_t dev, char **ret_vg, char **ret_lv);
+
 struct dm_device {
 	bool exists;		/* false: there is no such device, and the rest is empty */
 	bool suspended;
