@@ -64,13 +64,14 @@ int look_at_lv(struct lv_facts *lv, unsigned flags, struct facts *facts, struct 
 	facts->path = text_format("/dev/%s/%s", lv->vg_name, lv->name);
 	facts->bytes = lv->bytes;
 	facts->sector = SECTOR_INACTIVE;
+	/* LVM gives a percentage; of an active volume the kernel tells the bytes. */
+	facts->allocated = lv->mapped;
 	facts->wwid = lv_dm_uuid(lv);
 	if (lv->active && lv->dev && !lv->hidden && strcmp(lv->type ?: "", "thin-pool") &&
 	    look_at_device(flags, facts, err) < 0)
 		return -1;
 	if ((flags & INSPECT_USES) && guests_look(facts, err) < 0)
 		return -1;
-	facts->allocated = lv->mapped;
 	facts->read_only |= lv->read_only;
 	return flags & INSPECT_USES ? guests_look(facts, err) : 0;
 }
