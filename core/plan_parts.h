@@ -58,12 +58,4 @@ int plan_lvm_online(const struct request *request, struct plan *plan, struct err
  */
 int plan_cold(const struct request *request, struct plan *plan, struct err *err);
 
-/*
- * Is there room in a thin pool for a copy of source?  Refused with the numbers
- * where there certainly is not, else said as a warning.
- */
-struct lv_pool;
-int plan_pool_room(const struct lv_pool *pool, const struct facts *source, struct plan *plan,
-		   struct err *err);
-
 #endif

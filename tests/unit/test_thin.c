@@ -10,9 +10,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "plan_parts.h"
 #include "support/err.h"
-#include "volumes/lv.h"
 #include "volumes/thin.h"
 #include "volumes/thin_map.h"
 
@@ -229,55 +227,12 @@ static void distrusted(void **state)
 	}
 }
 
-/* What the planner refuses, with both numbers, what it warns of, and what it knows nothing of. */
-static void planned(void **state)
-{
-	struct lv_pool pool = {
-		.name = (char *)(uintptr_t)"pool", .bytes = 1000 * MIB, .free_bytes = 132 * MIB,
-		.metadata_bytes = 4 * MIB, .metadata_free_bytes = 4 * MIB, .chunk_bytes = CHUNK,
-		.zeroes = true, .active = true,
-	};
-	struct facts source = { .bytes = 200 * MIB, .allocated = 100 * MIB };
-	struct plan plan = { .method = "" };
-	struct err err = ERR_INIT;
-
-	(void)state;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), 0);
-	assert_int_equal(plan.warnings.count, 0);
-	source.allocated++;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), -1);
-	assert_int_equal(err.class, ERR_REFUSED);
-	assert_non_null(strstr(err.cause, "(138412032 bytes) are free"));
-	assert_non_null(strstr(err.cause, "(104857601 bytes) are needed"));
-	/* Of a thick source nobody knows how much is zero. */
-	source.allocated = source.bytes;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), 0);
-	assert_int_equal(plan.warnings.count, 1);
-	/* A pool that does not zero takes all of it. */
-	pool.zeroes = false;
-	source.allocated = 0;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), -1);
-	pool.free_bytes = 300 * MIB;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), 0);
-	pool.zeroes = true;
-	source.allocated = 100 * MIB;
-	pool.metadata_free_bytes = 256 * 1024 + 1600 * 64;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), 0);
-	pool.metadata_free_bytes--;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), -1);
-	assert_non_null(strstr(err.next, "--poolmetadatasize"));
-	pool.active = false;
-	assert_int_equal(plan_pool_room(&pool, &source, &plan, &err), 0);
-	text_list_free(&plan.warnings);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pools),
 		cmocka_unit_test(volumes),
 		cmocka_unit_test(room),
-		cmocka_unit_test(planned),
 		cmocka_unit_test(map),
 		cmocka_unit_test(large),
 		cmocka_unit_test(distrusted),
