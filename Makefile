@@ -274,6 +274,11 @@ check-live-long: programs-live
 		$(call prove,env,tests/live/swapped-back-and-forth-a-guest-loses-nothing.sh \
 		tests/live/libvirtd-killed-at-the-pivot-never-costs-a-disk.sh)
 
+# All of what check-lvm does a little of; for hours.
+crash_script = tests/lvm/a-crash-at-any-record-of-any-move-leaves-one-whole-volume.sh
+check-lvm-crash: programs-lvm
+	$(Q)$(call script_env,plain,inject) CRASH=full $(crash_script)
+
 check-fuzz: programs-fuzz
 	@echo; echo '== fuzz targets over their corpus, with sanitizers'
 	$(Q)$(call prove,env,$(call only,$(fuzzers:%=$(B)/san-inject/%)))
@@ -431,6 +436,7 @@ help:
 	@echo '  check-quick   install nothing; only the groups: $(CHECKS_QUICK)'
 	@echo '  check-GROUP   one of: $(CHECKS)'
 	@echo '  fuzz          libFuzzer on the parsers of specs and journals, for a while'
+	@echo '  check-lvm-crash   a crash at every record of every kind of LVM move; for hours'
 	@echo '  bench         volmig beside dd, qemu-img, nbdcopy and cp'
 	@echo '  bench-live    volmig swap beside virsh blockcopy'
 	@echo '  check-live-long  the tests of swaps under load, 100 of them'
@@ -441,7 +447,7 @@ help:
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
-.PHONY: all programs check check-quick check-all fuzz fuzz-run bench bench-batch bench-live check-live-long demo lint install uninstall \
+.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live check-live-long demo lint install uninstall \
 	dist deb rpm clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:
