@@ -1,10 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Each scenario of the list in tests/live/SCENARIOS names a test and words of it that are there, or says why it has none.
+# Each scenario of the lists tests/lvm/SCENARIOS and tests/live/SCENARIOS names a test and words of it that are there, or says why it has none.
 
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
-
-list=$TOP/tests/live/SCENARIOS
 
 # complaints LIST: what is wrong with it.
 complaints() {
@@ -25,9 +23,15 @@ complaints() {
 	done
 }
 
-is 'what is named is there' "$(complaints "$list")" ''
-is 'and nothing is left out' "$(sed -n 's/^\(S[0-9]*\) .*/\1/p' "$list" | xargs)" \
-	"S08 $(seq -f S%g 56 79 | xargs)"
+# holds LIST NAMES: and the list has just these.
+holds() {
+	is "$1: what is named is there" "$(complaints "$TOP/$1")" ''
+	is "$1: nothing is left out" "$(sed -n 's/^\(S[0-9]*\) .*/\1/p' "$TOP/$1" | xargs)" "$2"
+}
+
+holds tests/lvm/SCENARIOS \
+	"$(seq -f S%02g 1 7 | xargs) S10 S11 S12 S14 S15 S17 $(seq -f S%g 26 43 | xargs)"
+holds tests/live/SCENARIOS "S08 $(seq -f S%g 56 79 | xargs)"
 
 cat >"$scratch/bad" <<-LIST
 	S1 | a test that is not there | tests/live/nothing.sh: x
