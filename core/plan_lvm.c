@@ -320,10 +320,14 @@ static int choose_thin(const struct request *request, struct plan *plan, struct 
 		return -1;
 	move->lvm.type = text_copy("thin");
 	move->lvm.pool = text_copy(pool->name);
-	if (!pool->zeroes)
+	if (!pool->zeroes) {
 		text_list_add(&plan->warnings, text_format(
 			"pool %s/%s does not zero the blocks that it gives out: what is zero in them is written",
 			to->vg_name, pool->name));
+		/* And what is written is allocated. */
+		need = move->source.bytes;
+		exact = true;
+	}
 	if (!pool->active)
 		return 0;	/* LVM cannot tell; the copy looks at the pool as it goes */
 	object = text_format("%s/%s", to->vg_name, pool->name);

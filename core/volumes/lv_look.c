@@ -70,8 +70,6 @@ int look_at_lv(struct lv_facts *lv, unsigned flags, struct facts *facts, struct 
 	if (lv->active && lv->dev && !lv->hidden && strcmp(lv->type ?: "", "thin-pool") &&
 	    look_at_device(flags, facts, err) < 0)
 		return -1;
-	if ((flags & INSPECT_USES) && guests_look(facts, err) < 0)
-		return -1;
 	facts->read_only |= lv->read_only;
 	return flags & INSPECT_USES ? guests_look(facts, err) : 0;
 }

@@ -90,8 +90,8 @@ is '... is moved' "$(sum_of b/-x)" "$sum"
 cp original ./--json
 ok 'an option in front, behind --' "$VOLMIG" copy -q --create -- --json ./b/copy.of
 ok 'a vg/lv form as file:' "$VOLMIG" copy -q --create file:b/copy.of file:b/other
-refuses 2 'a bare word is no place' 'a volume group.*write \./again' "$VOLMIG" copy --create ./original again
-refuses 2 'two words with a slash are a logical volume' 'a logical volume.*write \./b/again' \
+refuses 3 'a bare word is a volume group' 'no volume group again.*write \./again' "$VOLMIG" copy --create ./original again
+refuses 3 'two words with a slash are a logical volume' 'no volume group b;.*write \./b/again' \
 	"$VOLMIG" copy ./original b/again
 
 # Directories down to the longest path.

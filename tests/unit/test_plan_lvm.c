@@ -149,6 +149,9 @@ static void change(const char *word, struct facts *src, struct facts *dst, struc
 	else if (!strcmp(word, "p:pool-unzeroed")) {
 		add_pool(p, "pool0", 500);
 		p->pools[0].zeroes = false;
+	} else if (!strcmp(word, "p:pool-unzeroed-full")) {
+		add_pool(p, "pool0", 60);
+		p->pools[0].zeroes = false;
 	} else if (!strcmp(word, "p:pool-no-metadata")) {
 		add_pool(p, "pool0", 500);
 		p->pools[0].metadata_free_bytes = 4096;
@@ -254,6 +257,7 @@ static const struct {
 	{ "s:type=thin", "the source is thin, and the group has no thin pool", "--thick" },
 	{ "s:type=thin p:pool p:pool", "the group has 2 thin pools", "--thin pool0" },
 	{ "s:type=thin p:pool-full", "too little room in the thin pool", "lvextend" },
+	{ "s:type=thin s:mapped=8 p:pool-unzeroed-full", "too little room in the thin pool", "lvextend" },
 	{ "s:type=thin s:mapped=8 p:pool-no-metadata", "too little room for metadata", "--poolmetadatasize" },
 	{ "r:thin-elsewhere p:pool", "is no pool of vg1", "of that group" },
 	{ "r:thin-none p:pool", "there is no such thin pool in vg1", "lvs vg1" },
