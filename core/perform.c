@@ -441,11 +441,10 @@ int perform_move(const struct request *request, const struct perform_options *op
 	    job_create(state_dir, id, &plan, &job, err) < 0)
 		goto out;
 	/* From here on the job holds both ends, and waits for its turn. */
-	if (terms_enter(state_dir, &job, options->terms, &ticket, err) < 0) {
-		take_back(&job, ret_report);
-		goto out;
-	}
-	if (terms_wait(&job, ticket, options->waits, err) < 0) {
+	if (terms_enter(state_dir, &job, options->terms, &ticket, err) < 0 ||
+	    terms_wait(&job, ticket, options->waits, err) < 0) {
+		/* Also for want of room in the state directory: there is a job, and it can go on later. */
+		err->class = ERR_STOPPED;
 		note_stop(&job, options, ret_report, err);
 		goto out;
 	}
