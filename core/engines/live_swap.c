@@ -281,7 +281,8 @@ enum step_result live_still_ready(struct step_context *ctx, struct virt *virt, b
 	*ret_moved = false;
 	if (ret == STEP_DONE && live_look(virt, &ctx->move->live, false, &where, &why, err) == 0)
 		*ret_moved = where == LIVE_NEW;
-	*err = ret == STEP_DONE ? (struct err)ERR_INIT : *err;
+	if (ret == STEP_DONE)
+		*err = (struct err)ERR_INIT;
 	free(why);
 	return ret;
 }

@@ -221,10 +221,16 @@ int lv_facts_from_json(struct lv_facts **ret, const json_t *json, struct err *er
 
 	lv->pvs = text_alloc(json_array_size(pvs) + 1, sizeof(*lv->pvs));
 	lv->pools = text_alloc(json_array_size(pools) + 1, sizeof(*lv->pools));
-	json_array_foreach(pvs, i, item)
-		bad = fields_from_json(&lv->pvs[lv->pv_count++], pv_fields, item) ?: bad;
-	json_array_foreach(pools, i, item)
-		bad = fields_from_json(&lv->pools[lv->pool_count++], pool_fields, item) ?: bad;
+	json_array_foreach(pvs, i, item) {
+		const char *wrong = fields_from_json(&lv->pvs[lv->pv_count++], pv_fields, item);
+
+		bad = wrong ? wrong : bad;
+	}
+	json_array_foreach(pools, i, item) {
+		const char *wrong = fields_from_json(&lv->pools[lv->pool_count++], pool_fields, item);
+
+		bad = wrong ? wrong : bad;
+	}
 	if (!bad && (!lv->vg_name || !lv->vg_uuid || (lv->name && !lv->uuid)))
 		bad = "vg_name";
 	if (bad) {

@@ -50,7 +50,7 @@ wipe_out() {
 # What a job may never leave behind.
 left_over() {
 	lvs -a --noheadings -o lv_name,lv_tags | grep volmig
-	ls -A "$scratch/d" | grep volmig
+	find "$scratch/d" -name "*volmig*"
 }
 
 unfinished() {
@@ -74,7 +74,7 @@ for move in ${MOVES:-linear from-file}; do
 	bad=
 	n=0
 	wipe_out
-	set_up $move
+	set_up "$move"
 	while :; do
 		n=$((n + 1))
 		status=0
@@ -87,23 +87,23 @@ for move in ${MOVES:-linear from-file}; do
 		job=$(unfinished)
 		if [ -z "$job" ]; then
 			# Killed before there was a job, or after all was done.
-			[ "$(where $move)" != lost ] || bad="$bad $n:lost"
+			[ "$(where "$move")" != lost ] || bad="$bad $n:lost"
 		elif [ $((n / 2 % 2)) = 0 ] && "$VOLMIG" abort -q "$job" >"$scratch/out" 2>&1; then
 			"$VOLMIG" abort -q "$job" >/dev/null 2>&1 || bad="$bad $n:abort-twice"
-			[ "$(where $move)" = source ] || bad="$bad $n:aborted-$(where $move)"
+			[ "$(where "$move")" = source ] || bad="$bad $n:aborted-$(where "$move")"
 		else
 			# A job past its point of no return is not aborted, but goes on all the same.
 			"$VOLMIG" resume -q "$job" >"$scratch/out" 2>&1 || bad="$bad $n:resume($(cat "$scratch/out"))"
 			"$VOLMIG" resume -q "$job" >/dev/null 2>&1 || bad="$bad $n:resume-twice"
-			[ "$(where $move)" = destination ] || bad="$bad $n:resumed-$(where $move)"
+			[ "$(where "$move")" = destination ] || bad="$bad $n:resumed-$(where "$move")"
 		fi
 		[ -z "$(left_over)" ] || bad="$bad $n:left-$(left_over | tr -s ' \n' '--')"
 		wipe_out
-		set_up $move
+		set_up "$move"
 		[ $n -lt 40 ] || break
 	done
 	is "$move: killed at each of its records, it ends well" "$bad" ''
 	is "$move: there were many" "$([ $n -gt 12 ] && [ $n -lt 40 ] && echo many || echo $n)" many
-	is "$move: not killed, it is done" "$(where $move)" destination
+	is "$move: not killed, it is done" "$(where "$move")" destination
 done
 done_testing
