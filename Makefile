@@ -431,7 +431,7 @@ distclean: clean
 help:
 	@echo 'Targets:'
 	@echo '  all           ./volmig (the default)'
-	@echo '  demo          install what is missing, build, and watch a migration'
+	@echo '  demo          install what is missing, build, and watch volumes move'
 	@echo '  check         install what is missing, and run every test'
 	@echo '  check-quick   install nothing; only the groups: $(CHECKS_QUICK)'
 	@echo '  check-GROUP   one of: $(CHECKS)'
