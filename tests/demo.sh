@@ -7,7 +7,7 @@
 bold='' plain=''
 if [ -z "${DEMO_PROGRESS:-}" ]; then
 	DEMO_PROGRESS=json
-	[ ! -t 1 ] || [ ! -t 2 ] || DEMO_PROGRESS=tty
+	[ ! -t 1 ] || [ ! -t 2 ] || DEMO_PROGRESS='tty'
 fi
 progress=$DEMO_PROGRESS
 if [ "$progress" = tty ]; then
