@@ -318,6 +318,9 @@ bench-batch:
 bench-live: programs-live
 	@LIVE_TOOLS=$(CURDIR)/$(B)/live VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-live
 
+bench-lvm: programs-lvm
+	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-lvm
+
 demo:
 	@tests/install-packages build demo
 	@echo '# Building volmig (make)'
@@ -441,13 +444,14 @@ help:
 	@echo '  bench-live    volmig swap beside virsh blockcopy'
 	@echo '  check-live-long  the tests of swaps under load, 100 of them'
 	@echo '  bench-batch   volmig batch beside a shell loop'
+	@echo '  bench-lvm     moves of logical volumes beside dd and lvs, in the lab'
 	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
 	@echo '  install uninstall dist deb rpm clean distclean'
 	@echo
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
-.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live check-live-long demo lint install uninstall \
+.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live bench-lvm check-live-long demo lint install uninstall \
 	dist deb rpm clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:
