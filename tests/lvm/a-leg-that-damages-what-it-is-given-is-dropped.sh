@@ -4,7 +4,7 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 in_lab -n 3 -s 64M -t 600
 requires vgcreate dmsetup jq
-. "$TOP/tests/lvm/online.sh"
+. "$TOP/tests/online.sh"
 
 group
 sectors=$(blockdev --getsz "$c")

@@ -4,7 +4,7 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 in_lab -n 4 -s 64M -t 900 -r 4
 requires vgcreate dmsetup mkfs.ext4
-. "$TOP/tests/lvm/online.sh"
+. "$TOP/tests/online.sh"
 
 # The disks of the guest; the journals are on one that is no physical volume.
 # shellcheck disable=SC2086 # a list of words

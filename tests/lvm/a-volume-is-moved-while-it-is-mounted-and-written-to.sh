@@ -4,7 +4,7 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 in_lab -n 3 -s 128M -t 600
 requires vgcreate dmsetup mkfs.ext4 jq
-. "$TOP/tests/lvm/online.sh"
+. "$TOP/tests/online.sh"
 
 group
 volume web 48M "$a"

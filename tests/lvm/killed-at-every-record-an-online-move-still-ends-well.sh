@@ -4,7 +4,7 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 in_lab -n 3 -s 64M -t 900
 requires vgcreate dmsetup
-. "$TOP/tests/lvm/online.sh"
+. "$TOP/tests/online.sh"
 
 group
 volume web 8M "$a"
