@@ -48,7 +48,7 @@ sum_of_volume() {
 # The physical volumes that a volume, with all that it is made of, has extents on.
 places() {
 	lvs -a --noheadings -o lv_name,devices vg |
-		sed -n "s/^ *\\[*$1[]_0-9a-z]* *\\(.*\\)/\\1/p" | tr ', ' '\n\n' |
+		sed -n "s/^ *\\[*$1[]_0-9a-z]* *\\(.*\\)/\\1/p" | tr ', ' '\n' |
 		sed -n 's/^\(\/[^(]*\)(.*/\1/p' | sort -u | paste -sd ' '
 }
 
