@@ -18,7 +18,7 @@ no_mirror() {
 	! virsh dumpxml web | grep -q '<mirror'
 }
 job() {
-	"$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 != "JOB" && $1 != "no" { print $1 }'
+	"$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 !~ /^JOB/ && $1 != "no" { print $1 }'
 }
 unmoved() {
 	ok "$1: the guest has its disk, whole" intact_on a.raw

@@ -35,7 +35,7 @@ killed() {
 		diag "$(cat killed)"
 		return 1
 	fi
-	job=$("$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 != "JOB" { print $1 }')
+	job=$("$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 !~ /^JOB/ { print $1 }')
 	# Killed before there was anything to kill.
 	if [ -z "$job" ] || [ "$job" = "no" ]; then
 		if [ -e "$from/web.img" ]; then

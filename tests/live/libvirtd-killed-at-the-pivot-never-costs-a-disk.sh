@@ -20,7 +20,7 @@ qemu_has() {
 		sed -n "s#.*$work/\\([ab]\\)/web.img.*#\\1#p" | head -n 1
 }
 job() {
-	"$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 != "JOB" && $1 != "no" { print $1 }'
+	"$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 !~ /^JOB/ && $1 != "no" { print $1 }'
 }
 
 # The record that announces the pivot, by a move that is left alone.
