@@ -17,6 +17,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/uuid.h"
+#include "volumes/guests.h"
 
 #define FILE_PREFIX ".volmig-"
 #define MARKER_PREFIX "volmig:"
@@ -303,7 +304,12 @@ static const struct {
 	{ "state", check_state },
 	{ "files", check_files },
 	{ "attachments", check_attachments },
+	{ "limits", doctor_limits },
+	{ "batches", doctor_batches },
+	{ "legs", doctor_legs },
 	{ "lvm", doctor_lvm },
+	{ "block-jobs", doctor_block_jobs },
+	{ "versions", doctor_versions },
 	{ "methods", doctor_methods },
 };
 
@@ -321,7 +327,10 @@ int perform_doctor(bool fix, const struct perform_options *options, json_t **ret
 	};
 	json_t *report = report_failure("doctor", NULL);
 	size_t ended;
-	int ret = job_list_newest(state_dir, 0, false, &doctor.unfinished, &ended, err);
+	int ret;
+
+	guests_set_uri(options->connect);
+	ret = job_list_newest(state_dir, 0, false, &doctor.unfinished, &ended, err);
 
 	for (size_t i = 0; ret == 0 && i < sizeof(checks) / sizeof(checks[0]); i++)
 		checks[i].run(&doctor);
@@ -337,6 +346,7 @@ int perform_doctor(bool fix, const struct perform_options *options, json_t **ret
 	json_put(report, "methods", doctor.methods);
 	*ret_report = report;
 	text_list_free(&doctor.unfinished);
+	text_list_free(&doctor.legs);
 	free(state_dir);
 	return ret;
 }

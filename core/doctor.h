@@ -21,6 +21,7 @@ struct doctor {
 	struct text_list unfinished;	/* the jobs' ids, oldest first */
 	json_t *findings, *notes, *methods;
 	size_t left;			/* findings that are not mended */
+	struct text_list legs;		/* jobs whose leg is left: their mark on the volume stays */
 };
 
 /* Where a job that text may name stands: its id goes to ret_id if it is one. */
@@ -36,13 +37,18 @@ enum job_standing doctor_standing(const struct doctor *doctor, const char *text,
 void doctor_found(struct doctor *doctor, const char *check, const char *object, const char *job,
 		  const char *what, const char *next, bool mended);
 
-/* Something could not be looked at. */
+/* Something could not be looked at, or is worth knowing of this host. */
 void doctor_note(struct doctor *doctor, const char *check, const char *text);
 
 /* A method of moving; missing NULL: it can be used here.  package: Debian's, or NULL. */
 void doctor_method(struct doctor *doctor, const char *method, const char *missing, const char *package);
 
+void doctor_limits(struct doctor *doctor);
+void doctor_batches(struct doctor *doctor);
+void doctor_legs(struct doctor *doctor);	/* before doctor_lvm() */
 void doctor_lvm(struct doctor *doctor);
+void doctor_block_jobs(struct doctor *doctor);
+void doctor_versions(struct doctor *doctor);
 void doctor_methods(struct doctor *doctor);
 
 #endif

@@ -12,6 +12,7 @@
 #include "sys/lvm.h"
 
 #define TAG_PREFIX "volmig.job."
+#define TEMP_PREFIX "volmig_"	/* of a volume that is being made */
 
 /* A tag of a job that ended says nothing any more, whatever the volume is by now. */
 static bool remove_tag(const char *volume, const char *tag)
@@ -30,15 +31,25 @@ static void look_at_tag(struct doctor *doctor, const char *volume, const char *t
 	case STANDING_UNFINISHED:
 		break;
 	case STANDING_ENDED:
+		/* The check of legs has told, and without the mark nothing proves whose leg it is. */
+		if (text_list_has(&doctor->legs, id))
+			break;
 		next = text_format("volmig doctor --fix, or lvchange --deltag %s %s", tag, volume);
 		doctor_found(doctor, "lvm", volume, id, "tagged by a job that has ended", next,
 			     doctor->fix && remove_tag(volume, tag));
 		free(next);
 		break;
 	case STANDING_UNKNOWN:
-		next = text_format("look for its state directory; if there is none, and nobody needs the "
-				   "volume, lvremove %s", volume);
-		doctor_found(doctor, "lvm", volume, NULL, "made by a job that is not known here", next, false);
+		/* A move inside a group marks a volume that was there before it: never say that it may go. */
+		if (!strncmp(strchr(volume, '/') + 1, TEMP_PREFIX, strlen(TEMP_PREFIX))) {
+			next = text_format("look for its state directory; if there is none, and nobody needs "
+					   "the volume, lvremove %s", volume);
+			doctor_found(doctor, "lvm", volume, NULL, "made by a job that is not known here", next, false);
+		} else {
+			next = text_format("look for its state directory; if there is none, and its legs are what "
+					   "they should be (lvs -a -o +devices), lvchange --deltag %s %s", tag, volume);
+			doctor_found(doctor, "lvm", volume, NULL, "tagged by a job that is not known here", next, false);
+		}
 		free(next);
 		break;
 	}

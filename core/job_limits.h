@@ -72,4 +72,10 @@ void limits_leave(struct ticket *ticket);
  */
 char *limits_waiting_for(const char *state_dir, const char *job_id);
 
+/*
+ * Tickets that no process holds: their paths, added to ret_paths.  remove: they
+ * are removed, and only those that are gone are listed.
+ */
+int limits_left(const char *state_dir, bool remove, struct text_list *ret_paths, struct err *err);
+
 #endif

@@ -369,3 +369,42 @@ char *limits_waiting_for(const char *state_dir, const char *job_id)
 	free(path);
 	return found;
 }
+
+int limits_left(const char *state_dir, bool remove, struct text_list *ret_paths, struct err *err)
+{
+	char *path = text_format("%s/limits", state_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int lock = -1, ret = -1;
+
+	if (!dir) {
+		ret = errno == ENOENT ? 0 : err_sys(err, errno, path, "cannot look into the queue");
+		goto out;
+	}
+	/* Under it nobody has made a ticket that is not locked yet. */
+	lock = open_queue(state_dir, O_RDONLY, NULL, err);
+	if (lock < 0)
+		goto out;
+	while ((entry = readdir(dir))) {
+		uint64_t number;
+		char end;
+		int fd;
+
+		if (sscanf(entry->d_name, "ticket-%" SCNu64 "%c", &number, &end) != 1)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+		    (!remove || unlinkat(dirfd(dir), entry->d_name, 0) == 0))
+			text_list_add(ret_paths, text_format("%s/%s", path, entry->d_name));
+		if (fd >= 0)
+			close(fd);
+	}
+	ret = 0;
+out:
+	if (lock >= 0)
+		close(lock);
+	if (dir)
+		closedir(dir);
+	free(path);
+	return ret;
+}
