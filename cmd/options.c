@@ -16,6 +16,7 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "support/text.h"
+#include "sys/journald.h"
 #include "sys/uuid.h"
 
 /* ---- tables ---- */
@@ -237,6 +238,8 @@ int frame_begin(struct frame *frame, const struct cmd *cmd, const struct globals
 	frame->perform.connect = globals->connect;
 	snprintf(prefix, sizeof(prefix), "volmig: %s: ", cmd->name);
 	log_setup(globals->verbose ? LOG_VERBOSE : LOG_NORMAL, prefix);
+	journald_setup();
+	journald_field("VOLMIG_COMMAND", cmd->name);
 
 	if (argc == 2 && !strcmp(argv[1], "--list-options")) {
 		options_list(table);
@@ -432,13 +435,18 @@ static enum exit_status exit_status_of(const struct err *err)
  * Program, command, object, cause, what became of the source, what to do next:
  * one line.  A refusal and a usage error touched nothing, by their meaning.
  */
-static void print_error(const struct err *err, const json_t *report)
+static void print_error(const struct err *err, enum exit_status status, const json_t *report)
 {
+	char number[12];
 	const char *source = json_get_string(json_object_get(report, "error"), "source_state");
 	bool command = !strncmp(err->next, "volmig ", 7);
 	bool touched = err->class != ERR_USAGE && err->class != ERR_REFUSED &&
 		       json_object_get(report, "source");
 
+	snprintf(number, sizeof(number), "%d", (int)status);
+	journald_field("VOLMIG_OBJECT", err->object);
+	journald_field("VOLMIG_EXIT_STATUS", number);
+	journald_field("VOLMIG_NEXT", err->next);
 	log_error("%s%s%s%s%s%s%s%s", err->object, *err->object ? ": " : "", err->cause,
 		  touched && source ? "; source " : "", touched && source ? source : "",
 		  *err->next ? "; " : "", command ? "go on with: " : "", err->next);
@@ -459,7 +467,7 @@ int frame_end(struct frame *frame, int result, json_t *report)
 		fputc('\n', stdout);
 	}
 	if (result < 0)
-		print_error(&frame->err, report);
+		print_error(&frame->err, status, report);
 	json_decref(report);
 	poptFreeContext(frame->popt);
 	free(frame->argv);

@@ -15,6 +15,7 @@
 #include "support/err.h"
 #include "support/interrupt.h"
 #include "support/json.h"
+#include "sys/journald.h"
 #include "sys/uuid.h"
 
 /* ---- who works on it ---- */
@@ -273,6 +274,14 @@ static int job_open_at(const char *state_dir, const char *id, enum job_open_mode
 	return ret;
 }
 
+/* Whatever is said from here on is about it: a process works on one job at most. */
+static void name_for_log(const struct job *job)
+{
+	journald_field("VOLMIG_JOB", job->id);
+	journald_field("VOLMIG_SOURCE", job->plan.move.source.spec);
+	journald_field("VOLMIG_DESTINATION", job->plan.move.destination.spec);
+}
+
 int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
 	     struct job *ret_job, struct err *err)
 {
@@ -280,6 +289,8 @@ int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
 		job_close(ret_job);
 		return -1;
 	}
+	if (mode == JOB_WORK)
+		name_for_log(ret_job);
 	return 0;
 }
 
@@ -455,6 +466,7 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 	}
 	*plan = (struct plan){ 0 };
 	snprintf(job->planned_at, sizeof(job->planned_at), "%s", journal_last_time(job->journal));
+	name_for_log(job);
 	ret = 0;
 out:
 	free(path);

@@ -16,6 +16,7 @@
 static enum log_level log_level = LOG_NORMAL;
 static char log_prefix[64] = "volmig: ";
 static void (*log_before)(void);
+static bool (*journal_send)(int priority, const char *line);
 static bool to_syslog;
 
 void log_setup(enum log_level level, const char *prefix)
@@ -34,8 +35,14 @@ void log_set_before(void (*before)(void))
 	log_before = before;
 }
 
+enum journal {
+	JOURNAL_NONE,
+	JOURNAL_LOOKS_SO,	/* $JOURNAL_STREAM says so of what is no socket: not by systemd */
+	JOURNAL_SOCKET,
+};
+
 /* Is standard error a stream of systemd's journal?  Then a line may begin with its priority. */
-static bool is_journal(void)
+static enum journal is_journal(void)
 {
 	static int known = -1;
 	unsigned long long dev, ino;
@@ -44,10 +51,31 @@ static bool is_journal(void)
 
 	if (known < 0) {
 		stream = getenv("JOURNAL_STREAM");
-		known = stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
-			fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+		known = JOURNAL_NONE;
+		if (stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+		    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
+			known = S_ISSOCK(st.st_mode) ? JOURNAL_SOCKET : JOURNAL_LOOKS_SO;
 	}
-	return known;
+	return (enum journal)known;
+}
+
+void log_set_journal(bool (*send)(int priority, const char *line))
+{
+	journal_send = send;
+}
+
+/* With its fields, if it can be sent so. */
+static bool send_to_journal(int priority, const char *kind, const char *printable)
+{
+	char *line;
+	bool sent;
+
+	if (!journal_send || is_journal() != JOURNAL_SOCKET)
+		return false;
+	line = text_format("%s%s%s", log_prefix + strlen("volmig: "), kind, printable);
+	sent = journal_send(priority, line);
+	free(line);
+	return sent;
 }
 
 void log_to_syslog(void)
@@ -65,7 +93,9 @@ static void print_line(int priority, const char *kind, const char *fmt, va_list 
 	printable = text_printable(line);
 	if (log_before)
 		log_before();
-	if (is_journal())
+	if (send_to_journal(priority, kind, printable))
+		;	/* that is where it belongs */
+	else if (is_journal())
 		fprintf(stderr, "<%d>%s%s%s\n", priority, log_prefix, kind, printable);
 	else
 		fprintf(stderr, "%s%s%s\n", log_prefix, kind, printable);

@@ -3,6 +3,8 @@
 #ifndef SUPPORT_LOG_H
 #define SUPPORT_LOG_H
 
+#include <stdbool.h>
+
 enum log_level {
 	LOG_QUIET,		/* errors only */
 	LOG_NORMAL,		/* and warnings */
@@ -17,6 +19,13 @@ void log_setup(enum log_level level, const char *prefix);
  * as sd-daemon(3) has it, without being asked for.
  */
 void log_to_syslog(void);
+
+/*
+ * Who takes lines for that journal with more than their priority, where
+ * standard error is the socket that systemd makes for it: false when it could
+ * not, and then they are written as ever.  The line has no "volmig: " in front.
+ */
+void log_set_journal(bool (*send)(int priority, const char *line));
 void log_set_level(enum log_level level);
 
 /*
