@@ -114,9 +114,44 @@ static void add_end(struct text_list *things, const struct facts *facts)
 		add_disks(things, dev);
 }
 
+/* Of "qemu+ssh://user@host:22/system?..." the host; a local libvirt is localhost's, whatever its URI. */
+static char *host_of(const char *uri)
+{
+	const char *at = uri ? strstr(uri, "://") : NULL, *user;
+	size_t length;
+	char *host;
+
+	at = at ? at + 3 : "";
+	length = strcspn(at, "/?#");
+	user = memchr(at, '@', length);
+	if (user) {
+		length -= (size_t)(user + 1 - at);
+		at = user + 1;
+	}
+	if (*at == '[' && memchr(at, ']', length)) {
+		at++;
+		length = strcspn(at, "]");
+	} else if (memchr(at, ':', length)) {
+		length = strcspn(at, ":");
+	}
+	if (!length)
+		return text_copy("localhost");
+	host = text_format("%.*s", (int)length, at);
+	for (char *c = host; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return host;
+}
+
 void limits_things(const struct plan *plan, struct text_list *ret_things)
 {
 	add(ret_things, text_copy("max-jobs"));
 	add_end(ret_things, &plan->move.source);
 	add_end(ret_things, &plan->move.destination);
+	if (plan->move.live.uuid) {
+		char *host = host_of(plan->move.live.uri);
+
+		add(ret_things, text_format("host:%s", host));
+		free(host);
+	}
 }
