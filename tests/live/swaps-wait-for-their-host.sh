@@ -10,7 +10,7 @@ for name in one two three; do
 	dd if=/dev/urandom of=$name.raw bs=1M count=6 status=none
 	cp $name.raw $name.data
 	define $name "$work/$name.raw"
-	start_paused $name
+	start_paused "$name"
 done
 
 # swap_all TO OPTION...: the three of them at once.

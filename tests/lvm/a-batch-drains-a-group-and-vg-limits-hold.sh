@@ -70,8 +70,8 @@ ok '... whole' whole g1 db mail web
 ok '... and what stays is as it was' whole g0 stay
 is '... with their tags, and none of a job' "$(lvs --noheadings -o lv_tags g0 g1 | tr -d ' ' | sort | xargs)" \
 	'drain drain drain drained'
-jobs_of db mail web >jobs
-is '... one after another' "$(wc -l <jobs) $(sort -k 2 jobs | awk '$2 < end { n++ } { end = $3 } END { print n + 0 }')" '3 0'
+jobs_of db mail web >jobs.txt
+is '... one after another' "$(wc -l <jobs.txt) $(sort -k 2 jobs.txt | awk '$2 < end { n++ } { end = $3 } END { print n + 0 }')" '3 0'
 ok 'the same again is no error' drain
 is '... and moves nothing' "$(names g0), $(names g1), $(find "$VOLMIG_STATE_DIR/jobs" -mindepth 1 -maxdepth 1 | wc -l)" \
 	'stay, db mail web, 3'
