@@ -2,23 +2,27 @@
 /* Another program, run with nothing of ours but what it is given, and not for longer than it may. */
 #include "sys/program.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/interrupt.h"
+#include "support/text.h"
 
 #define TICK_MS 100
 #define GRACE_NS 2000000000ULL	/* between SIGTERM and SIGKILL */
@@ -46,11 +50,52 @@ static int input_file(const struct program *program, struct err *err)
 	return -1;
 }
 
+/*
+ * Give the child its descriptors from 3 on.  All are moved out of the way
+ * first, since any may have the number that another shall have.
+ */
+static int keep(const struct program *program, int *report)
+{
+	int aside[PROGRAM_KEPT_MAX], first = 3 + PROGRAM_KEPT_MAX;
+
+	*report = fcntl(*report, F_DUPFD_CLOEXEC, first);
+	for (size_t i = 0; i < program->kept_count; i++) {
+		aside[i] = fcntl(program->kept[i], F_DUPFD, first);
+		if (aside[i] < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < program->kept_count; i++)
+		if (dup2(aside[i], 3 + (int)i) < 0)
+			return -1;
+	return close_range(3 + (unsigned)program->kept_count, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
+static void set_listen_pid(char **env)
+{
+	static const char name[] = "LISTEN_PID=";
+	const size_t length = sizeof(PROGRAM_LISTEN_PID) - 1;
+	static char text[sizeof(PROGRAM_LISTEN_PID)];
+	size_t at = length;
+	pid_t pid = getpid();
+
+	for (; *env; env++) {
+		if (strcmp(*env, PROGRAM_LISTEN_PID))
+			continue;
+		memcpy(text, PROGRAM_LISTEN_PID, length);
+		for (; pid && at > sizeof(name) - 1; pid /= 10)
+			text[--at] = (char)('0' + pid % 10);
+		*env = text;
+		return;
+	}
+}
+
 /* In the child; only what is allowed between fork() and exec(). */
 _Noreturn static void become(const struct program *program, int input, char **env, pid_t parent,
 			     int report)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
+	int errors = program->errors ? program->errors : STDERR_FILENO;
+	int output = program->output ? program->output : errors;
 	sigset_t none;
 	int error;
 
@@ -62,8 +107,9 @@ _Noreturn static void become(const struct program *program, int input, char **en
 		sigaction(i, &standard, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(input, STDIN_FILENO) >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0 &&
-	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+	set_listen_pid(env);
+	if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
+	    dup2(errors, STDERR_FILENO) >= 0 && keep(program, &report) == 0)
 		execve(program->argv[0], (char *const *)program->argv, env);
 	error = errno;
 	if (write(report, &error, sizeof(error)) < 0)
@@ -100,14 +146,14 @@ static char **environment(const char *const *additions)
 	return env;
 }
 
-/* The pid, once the program has really been started. */
-static pid_t start(const struct program *program, struct err *err)
+pid_t program_start(const struct program *program, struct err *err)
 {
 	char **env = environment(program->env);
 	int input = input_file(program, err), error = 0, report[2] = { -1, -1 };
 	pid_t parent = getpid(), pid = -1;
 	ssize_t n;
 
+	assert(program->kept_count <= PROGRAM_KEPT_MAX);
 	if (input < 0)
 		goto out;
 	if (pipe2(report, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
@@ -145,7 +191,7 @@ int program_run(const struct program *program, enum program_end *ret_end, int *r
 	struct pollfd over = { .events = POLLIN };
 	/* What was asked for before is no reason to end this one. */
 	int asked = interrupt_requested(), status = 0;
-	pid_t pid = start(program, err);
+	pid_t pid = program_start(program, err);
 	siginfo_t info = { .si_pid = 0 };
 
 	if (pid < 0)
@@ -184,4 +230,77 @@ int program_run(const struct program *program, enum program_end *ret_end, int *r
 	}
 	*ret_end = end;
 	return 0;
+}
+
+int program_memory(struct err *err)
+{
+	int fd = memfd_create("volmig-output", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, NULL, "cannot make a file in memory");
+	/* Who writes to it shares its place with nobody. */
+	fcntl(fd, F_SETFL, O_APPEND);
+	return fd;
+}
+
+char *program_said(int fd, size_t *ret_length)
+{
+	struct stat st;
+	size_t size = fstat(fd, &st) == 0 ? (size_t)st.st_size : 0;
+	off_t from = size > PROGRAM_SAID_MAX ? (off_t)(size - PROGRAM_SAID_MAX) : 0;
+	char *text = text_alloc(PROGRAM_SAID_MAX < size ? PROGRAM_SAID_MAX + 1 : size + 1, 1);
+	ssize_t n = pread(fd, text, size - (size_t)from, from);
+
+	if (n < 0)
+		n = 0;
+	text[n] = '\0';
+	if (ret_length)
+		*ret_length = (size_t)n;
+	return text;
+}
+
+int program_capture(const struct program *program, enum program_end *ret_end, int *ret_number,
+		    char **ret_output, size_t *ret_length, char **ret_errors, struct err *err)
+{
+	struct program copy = *program;
+	int output = program_memory(err), errors = output < 0 ? -1 : program_memory(err), ret = -1;
+
+	if (errors < 0)
+		goto out;
+	copy.output = output;
+	copy.errors = errors;
+	if (program_run(&copy, ret_end, ret_number, err) < 0)
+		goto out;
+	*ret_output = program_said(output, ret_length);
+	*ret_errors = program_said(errors, NULL);
+	for (size_t n = strlen(*ret_errors); n && (*ret_errors)[n - 1] == '\n'; n--)
+		(*ret_errors)[n - 1] = '\0';
+	ret = 0;
+out:
+	if (output >= 0)
+		close(output);
+	if (errors >= 0)
+		close(errors);
+	return ret;
+}
+
+char *program_find(const char *name)
+{
+	/* Only root's $PATH has the latter, while others can use what is in there, too. */
+	const char *path = getenv("PATH");
+	const char *const lists[] = { path ? path : "/usr/bin:/bin", "/usr/sbin:/sbin" };
+
+	for (size_t i = 0; i < 2; i++) {
+		for (const char *at = lists[i]; *at; at += strspn(at, ":")) {
+			size_t length = strcspn(at, ":");
+			char *file = text_format("%.*s/%s", (int)length, at, name);
+
+			at += length;
+			/* A relative one would be somebody else's in some directory. */
+			if (*file == '/' && access(file, X_OK) == 0)
+				return file;
+			free(file);
+		}
+	}
+	return NULL;
 }
