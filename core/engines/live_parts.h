@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the steps of a live move share: how they connect, look, wait, and tell what they found. */
+#ifndef ENGINES_LIVE_PARTS_H
+#define ENGINES_LIVE_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engines/live_look.h"
+#include "engines/step.h"
+#include "support/err.h"
+
+/* How often the XML is read while nothing is heard. */
+#define LIVE_LOOK_MS 250
+
+/* A pivot or a cancellation that is under way, and what QEMU still has open, get so long. */
+#define LIVE_SETTLE_MS 30000
+
+/* What the steps are done to, for the plan. */
+char *live_disk_name(const struct move *move);
+char *live_both_names(const struct move *move);
+
+/* How long one call, or one request to a volume, may take. */
+uint64_t live_call_limit(const struct move *move);
+
+int live_connect(const struct step_context *ctx, struct virt **ret_virt, struct err *err);
+
+/* Does the failure say nothing about the guest, but that libvirt could not be asked? */
+bool live_is_silence(const struct err *err);
+
+/* Set err to what was found, why if there is one, else where; returns result. */
+enum step_result live_found(struct step_context *ctx, enum step_result result, enum err_class class,
+			    enum live_where where, const char *why, struct err *err);
+
+/* The same where nobody can tell which of the two volumes counts. */
+enum step_result live_unsure(struct step_context *ctx, enum live_where where, const char *why,
+			     struct err *err);
+
+/* The mirror has ended without the disk having moved. */
+enum step_result live_mirror_failed(struct step_context *ctx, struct err *err);
+
+/*
+ * The domain does not run, says libvirt.  A libvirtd that lost track of it says
+ * so too: then a QEMU still has one of the two open, and *ret_user (free it) says which.
+ */
+bool live_is_orphaned(struct step_context *ctx, char **ret_user);
+
+/* Look until libvirt, the definition and QEMU say something that can be relied on. */
+int live_settle(struct step_context *ctx, struct virt *virt, enum live_where *ret_where,
+		char **ret_why, struct err *err);
+
+/* Nobody of this host has the volume open any more, or time is up; uuid: but that domain, shut off. */
+void live_wait_closed(const char *path, const char *uuid);
+
+/* Return when something has happened, or after so long. */
+void live_wait_event(struct virt *virt, uint64_t ms);
+
+/* Wait until the mirror, which was given that rate (UINT64_MAX: nobody knows), is ready. */
+enum step_result live_wait_ready(struct step_context *ctx, struct virt *virt, uint64_t rate,
+				 struct err *err);
+
+/* Has the guest been moved, by us or by somebody else, or can nobody tell?  announced: the pivot was. */
+int live_may_undo(struct step_context *ctx, bool announced, struct err *err);
+
+#endif
