@@ -20,6 +20,9 @@
  *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
  *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
  *   kill-repoint:2         the same, right after it
+ *   kill-lvm:N           LVM's process dies as its Nth command begins
+ *   kill-lvm-from:N      ... and as each one after it does
+ *   lvm-timeout:N        an LVM command that is silent for N milliseconds is stuck
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *

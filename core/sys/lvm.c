@@ -1,47 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* LVM, by liblvm2cmd, each command in a short-lived child process. */
+/* LVM, by liblvm2cmd, in a child process. */
 #include "sys/lvm.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <lvm2cmd.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
 #include "support/text.h"
+#include "sys/lvm_child.h"
 
-#define LIBRARY "liblvm2cmd.so.2.03"
 #define TRIES 3			/* of what changes nothing */
 #define WORDS_MAX 64
 #define POLL_MS 200
 #define SIGINT_GRACE_NS 5000000000ULL
-
-/* What the child ends with where it is not what lvm2_run() returned. */
-enum {
-	NO_LIBRARY = 100,
-	NO_HANDLE = 101,
-};
-
-/* The child's descriptors: a report, other lines, and errors come by ways of their own. */
-enum {
-	LINES_FD = 1,
-	ERRORS_FD = 2,
-	REPORT_FD = 3,
-	PIPES = 3,
-};
+#define INIT_FAILED 4		/* LVM2_INIT_FAILED */
 
 static const char *setup_config, *setup_devicesfile;
 
@@ -76,80 +58,15 @@ bad:
 	return NULL;
 }
 
-/* In the child: by which way does a message of the library go? */
-static void sort_message(int level, const char *file, int line, int dm_errno, const char *message)
-{
-	const char *name = file ? strrchr(file, '/') : NULL;
-	int fd = LINES_FD;
-
-	(void)line;
-	(void)dm_errno;
-	level &= 7;
-	if (level > LVM2_LOG_PRINT || !message)
-		return;
-	name = name ? name + 1 : file;
-	if (level <= LVM2_LOG_ERROR)
-		fd = ERRORS_FD;
-	else if (name && !strcmp(name, "libdm-report.c"))
-		fd = REPORT_FD;
-	dprintf(fd, "%s\n", message);
-}
-
-static _Noreturn void child(const char *line, const int pipes[PIPES], pid_t parent)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT, SIGXFSZ };
-	static const char *const names[] = { "lvm2_log_fn", "lvm2_init", "lvm2_run", "lvm2_exit" };
-	void *symbols[4], *library, *handle;
-	int devnull = open("/dev/null", O_RDONLY);
-	sigset_t none;
-	int rc;
-
-	/* The terminal's signals are for the program, which asks us to stop where it wants that. */
-	setsid();
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		signal(signals[i], SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	/* The library blocks it while it holds a lock on a group for writing. */
-	prctl(PR_SET_PDEATHSIG, SIGINT);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (getppid() != parent || devnull < 0)
-		_exit(NO_HANDLE);
-	/* Journal, volumes: what is open here would stay so when the parent is killed. */
-	dup2(devnull, STDIN_FILENO);
-	for (int i = 0; i < PIPES; i++)
-		dup2(pipes[i], LINES_FD + i);
-	close_range(REPORT_FD + 1, ~0U, 0);
-	fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC);
-	setenv("LVM_SUPPRESS_FD_WARNINGS", "1", 1);
-
-	library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	for (size_t i = 0; i < 4; i++)
-		symbols[i] = library ? dlsym(library, names[i]) : NULL;
-	for (size_t i = 0; i < 4; i++) {
-		if (!symbols[i]) {
-			dprintf(ERRORS_FD, "%s\n", dlerror() ?: "not the library it should be");
-			_exit(NO_LIBRARY);
-		}
-	}
-	/* Before init, or what that has to say goes to the terminal. */
-	((typeof(&lvm2_log_fn))symbols[0])(sort_message);
-	handle = ((typeof(&lvm2_init))symbols[1])();
-	if (!handle)
-		_exit(NO_HANDLE);
-	rc = ((typeof(&lvm2_run))symbols[2])(handle, line);
-	((typeof(&lvm2_exit))symbols[3])(handle);
-	_exit(rc == LVM2_COMMAND_SUCCEEDED ? 0 : rc > 0 && rc < NO_LIBRARY ? rc : NO_HANDLE);
-}
-
-/* One run of a command, as it is seen from here. */
+/* One run of a command. */
 struct run {
 	const struct lvm_command *command;
-	pid_t pid;
-	int pidfd;
-	int fds[PIPES];		/* lines, errors, report */
-	char *text[PIPES];
-	size_t length[PIPES];
+	struct lvm_child *child;
+	char *text[LVM_WAYS];
+	size_t length[LVM_WAYS];
+	int result;		/* 0, or what the library says, or what the child ended with */
+	int signal;		/* or what it died of */
+	bool ended;		/* the child has */
 	bool interrupted, timed_out;
 };
 
@@ -161,7 +78,7 @@ static const char *command_word(const struct run *run)
 /* Hand whole lines on, and keep what is left of them. */
 static void pass_lines(struct run *run)
 {
-	char *at = run->text[0], *end;
+	char *at = run->text[LVM_LINES], *end;
 
 	while (at && (end = strchr(at, '\n'))) {
 		*end = '\0';
@@ -173,9 +90,9 @@ static void pass_lines(struct run *run)
 			log_info("lvm: %s", at);
 		at = end + 1;
 	}
-	if (at && at != run->text[0]) {
-		run->length[0] = strlen(at);
-		memmove(run->text[0], at, run->length[0] + 1);
+	if (at && at != run->text[LVM_LINES]) {
+		run->length[LVM_LINES] = strlen(at);
+		memmove(run->text[LVM_LINES], at, run->length[LVM_LINES] + 1);
 	}
 }
 
@@ -183,66 +100,90 @@ static void pass_lines(struct run *run)
 static bool take(struct run *run, int i)
 {
 	char buf[4096];
-	ssize_t n = read(run->fds[i], buf, sizeof(buf));
+	ssize_t n = read(run->child->ways[i], buf, sizeof(buf));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;
 	if (n <= 0) {
-		close(run->fds[i]);
-		run->fds[i] = -1;
+		close(run->child->ways[i]);
+		run->child->ways[i] = -1;
 		return false;
 	}
 	run->text[i] = text_grow(run->text[i], run->length[i] + (size_t)n + 1, 1);
 	for (ssize_t k = 0; k < n; k++)
 		run->text[i][run->length[i]++] = buf[k] ? buf[k] : '?';
 	run->text[i][run->length[i]] = '\0';
-	if (i == 0)
+	if (i == LVM_LINES)
 		pass_lines(run);
 	return true;
 }
 
-/* Wait until the child has ended.  false: it does not, and is left to itself. */
+/* All that the command has said: a program that it started may have the other ends yet. */
+static void take_rest(struct run *run)
+{
+	for (int i = 0; i < LVM_WAYS; i++) {
+		struct pollfd polled = { .fd = run->child->ways[i], .events = POLLIN };
+
+		while (run->child->ways[i] >= 0 && poll(&polled, 1, 0) > 0 && take(run, i))
+			;
+	}
+}
+
+/* Is the command over?  What the child said last counts also when it has died since. */
+static bool is_over(struct run *run, bool dead)
+{
+	int status = 0;
+
+	if (lvm_child_result(run->child, &run->result))
+		return true;
+	if (!dead)
+		return false;
+	run->ended = true;
+	while (waitpid(run->child->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	run->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	/* It has no way of its own to end well without a result. */
+	run->result = WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : LVM_NO_HANDLE;
+	return true;
+}
+
+/* Wait until the command has ended.  false: it does not, and is left to itself. */
 static bool wait_for(struct run *run, uint64_t timeout_ms)
 {
 	uint64_t sign = clock_ns(), asked = 0;
-	bool ended = false;
+	struct lvm_child *child = run->child;
 
-	while (!ended) {
-		struct pollfd polled[PIPES + 1];
+	for (;;) {
+		struct pollfd polled[LVM_WAYS + 2];
 		int seen;
 
-		for (int i = 0; i < PIPES; i++)
-			polled[i] = (struct pollfd){ .fd = run->fds[i], .events = POLLIN };
-		polled[PIPES] = (struct pollfd){ .fd = run->pidfd, .events = POLLIN };
-		seen = poll(polled, PIPES + 1, POLL_MS);
-		ended = seen > 0 && polled[PIPES].revents;
-		for (int i = 0; seen > 0 && i < PIPES; i++) {
+		for (int i = 0; i < LVM_WAYS; i++)
+			polled[i] = (struct pollfd){ .fd = child->ways[i], .events = POLLIN };
+		polled[LVM_WAYS] = (struct pollfd){ .fd = child->talk, .events = POLLIN };
+		polled[LVM_WAYS + 1] = (struct pollfd){ .fd = child->pidfd, .events = POLLIN };
+		seen = poll(polled, LVM_WAYS + 2, POLL_MS);
+		for (int i = 0; seen > 0 && i < LVM_WAYS; i++)
 			if (polled[i].revents && take(run, i))
 				sign = clock_ns();
-			/* A program that it started may have the other end yet: only what is there. */
-			while (ended && run->fds[i] >= 0 &&
-			       poll(&(struct pollfd){ .fd = run->fds[i], .events = POLLIN }, 1, 0) > 0 &&
-			       take(run, i))
-				;
-		}
-		if (ended)
+		if (seen > 0 && is_over(run, polled[LVM_WAYS + 1].revents != 0))
 			break;
 		if (!asked && run->command->interruptible && interrupt_requested()) {
 			run->interrupted = true;
 			asked = clock_ns();
-			kill(run->pid, SIGINT);
+			kill(child->pid, SIGINT);
 		} else if (!asked && clock_ns() - sign > timeout_ms * 1000000) {
 			run->timed_out = true;
 			asked = clock_ns();
-			kill(run->pid, SIGINT);
+			kill(child->pid, SIGINT);
 		} else if (asked && clock_ns() - asked > SIGINT_GRACE_NS) {
 			/* Never in the middle of a change. */
 			if (!run->command->report)
 				return false;
-			kill(run->pid, SIGKILL);
+			kill(child->pid, SIGKILL);
 			asked = clock_ns();
 		}
 	}
+	take_rest(run);
 	return true;
 }
 
@@ -250,7 +191,7 @@ static bool wait_for(struct run *run, uint64_t timeout_ms)
 static char *errors_of(const struct run *run)
 {
 	struct text_list said = { 0 };
-	char *copy = text_copy(run->text[1] ? run->text[1] : ""), *rest = copy, *line, *joined = NULL;
+	char *copy = text_copy(run->text[LVM_ERRORS] ? run->text[LVM_ERRORS] : ""), *rest = copy, *line, *joined = NULL;
 
 	while ((line = strsep(&rest, "\n"))) {
 		size_t len;
@@ -274,11 +215,10 @@ static char *errors_of(const struct run *run)
 }
 
 /* What became of it: 0 well, 1 it may be tried again, -1 not well. */
-static int judge(struct run *run, int status, json_t **ret_report, struct err *err)
+static int judge(struct run *run, json_t **ret_report, struct err *err)
 {
 	const struct lvm_command *command = run->command;
 	char *said;
-	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
 	if (run->interrupted) {
 		err_set(err, ERR_STOPPED, command->object, "interrupted while %s ran", command_word(run));
@@ -290,22 +230,22 @@ static int judge(struct run *run, int status, json_t **ret_report, struct err *e
 		err_next(err, "look for LVM commands that hang (ps, dmsetup info), then try again");
 		return -1;
 	}
-	if (WIFSIGNALED(status)) {
+	if (run->signal) {
 		err_set(err, ERR_FAILED, command->object, "%s crashed in liblvm2cmd (signal %d)",
-			command_word(run), WTERMSIG(status));
+			command_word(run), run->signal);
 		return 1;
 	}
-	if (code) {
+	if (run->result) {
 		said = errors_of(run);
-		if (code == NO_LIBRARY)
+		if (run->result == LVM_NO_LIBRARY)
 			err_set(err, ERR_FAILED, command->object, "LVM cannot be used: %s", said);
 		else
 			err_set(err, ERR_FAILED, command->object, "%s failed: %s", command_word(run), said);
 		free(said);
-		return code == NO_HANDLE || code == LVM2_INIT_FAILED ? 1 : -1;
+		return run->result == LVM_NO_HANDLE || run->result == INIT_FAILED ? 1 : -1;
 	}
 	if (command->report) {
-		const char *begin = run->text[2] ? strchr(run->text[2], '{') : NULL;
+		const char *begin = run->text[LVM_REPORT] ? strchr(run->text[LVM_REPORT], '{') : NULL;
 		json_error_t error;
 
 		*ret_report = begin ? json_loads(begin, JSON_DISABLE_EOF_CHECK, &error) : NULL;
@@ -322,58 +262,38 @@ static int judge(struct run *run, int status, json_t **ret_report, struct err *e
 static int run_once(const struct lvm_command *command, const char *line, json_t **ret_report,
 		    struct err *err)
 {
-	struct run run = { .command = command, .pidfd = -1, .fds = { -1, -1, -1 } };
-	int child_ends[PIPES] = { -1, -1, -1 }, status = 0, ret = -1;
+	struct run run = { .command = command };
 	uint64_t timeout_ms = command->timeout_ms ? command->timeout_ms :
 			      command->report ? LVM_REPORT_TIMEOUT_MS : LVM_CHANGE_TIMEOUT_MS;
-	pid_t parent = getpid();
+	int ret = -1;
 
-	for (int i = 0; i < PIPES; i++) {
-		int ends[2];
-
-		if (pipe2(ends, O_CLOEXEC) < 0) {
-			err_sys(err, errno, command->object, "cannot run %s", command_word(&run));
-			goto out;
-		}
-		run.fds[i] = ends[0];
-		/* Above the numbers that the child has another use for. */
-		child_ends[i] = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
-		close(ends[1]);
-	}
-	run.pid = fork();
-	if (run.pid == 0)
-		child(line, child_ends, parent);
-	if (run.pid > 0)
-		run.pidfd = pidfd_open(run.pid, 0);
-	if (run.pid < 0 || run.pidfd < 0) {
+	inject_number("lvm-timeout", &timeout_ms);
+	run.child = lvm_child_get();
+	if (!run.child || !lvm_child_tell(run.child, line)) {
+		/* One that has died just now has taken nothing of it up. */
 		err_sys(err, errno, command->object, "cannot run %s", command_word(&run));
-		if (run.pid > 0)
-			waitpid(run.pid, &status, 0);
-		goto out;
-	}
-	for (int i = 0; i < PIPES; i++) {
-		close(child_ends[i]);
-		child_ends[i] = -1;
+		lvm_child_end();
+		return 1;
 	}
 	if (!wait_for(&run, timeout_ms)) {
 		err_set(err, ERR_UNSURE, command->object, "%s is stuck, and still running (pid %d)",
-			command_word(&run), (int)run.pid);
+			command_word(&run), (int)run.child->pid);
 		err_next(err, "look what it waits for (dmsetup info), then volmig status");
+		lvm_child_forget();
 		goto out;
 	}
-	while (waitpid(run.pid, &status, 0) < 0 && errno == EINTR)
-		;
-	ret = judge(&run, status, ret_report, err);
+	ret = judge(&run, ret_report, err);
+	/*
+	 * Who was asked to stop may be about to.  A handle that has gone wrong
+	 * is not used again, and a devices file is given to a handle once.
+	 */
+	if (run.ended)
+		lvm_child_forget();
+	else if (run.interrupted || run.timed_out || ret > 0 || setup_devicesfile)
+		lvm_child_end();
 out:
-	for (int i = 0; i < PIPES; i++) {
-		if (run.fds[i] >= 0)
-			close(run.fds[i]);
-		if (child_ends[i] >= 0)
-			close(child_ends[i]);
+	for (int i = 0; i < LVM_WAYS; i++)
 		free(run.text[i]);
-	}
-	if (run.pidfd >= 0)
-		close(run.pidfd);
 	return ret;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * LVM, by liblvm2cmd, each command in a short-lived child process: the library
- * changes the umask, asks questions on the terminal, allows one handle for each
- * process, blocks for as long as a pvmove runs, and has crashed on its users.
- * It is loaded in the child only, so that who does not use LVM does not pay.
+ * LVM, by liblvm2cmd, in a child process: the library changes the umask, asks
+ * questions on the terminal, allows one handle for each process, blocks for as
+ * long as a pvmove runs, and has crashed on its users.  It is loaded in the
+ * child only, so that who does not use LVM does not pay; and once, for loading
+ * and starting it takes five times as long as a command.  Each command looks at
+ * the devices anew, as those of the lvm shell do, so nothing old is believed.
  */
 #ifndef SYS_LVM_H
 #define SYS_LVM_H
@@ -38,11 +40,6 @@ struct lvm_command {
 
 /*
  * Run it to its end.  ret_report, NULL unless command->report, gets the JSON.
- *
- * A signal of the terminal does not reach the child.  When this process dies
- * the child dies as well, unless it is just changing metadata: then it first
- * brings that to its end, holding LVM's lock on the group, so that a command
- * that comes after sees either all of it or nothing.
  *
  * ERR_FAILED: LVM said no, and err->cause says what it said; or it crashed.
  * ERR_STOPPED: interrupted.  ERR_UNSURE: a change that is stuck, it is still running.

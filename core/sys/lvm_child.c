@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The process that liblvm2cmd runs in. */
+#include "sys/lvm_child.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lvm2cmd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/inject.h"
+
+#define LIBRARY "liblvm2cmd.so.2.03"
+#define LINE_MAX_BYTES 65536
+
+/* The child's descriptors; stdin is /dev/null. */
+enum {
+	LINES_FD = 1,
+	ERRORS_FD = 2,
+	REPORT_FD = 3,
+	TALK_FD = 4,
+};
+
+static uint64_t told;		/* commands that children of this process were given */
+
+/* ---- in the child ---- */
+
+/* By which way does a message of the library go? */
+static void sort_message(int level, const char *file, int line, int dm_errno, const char *message)
+{
+	const char *name = file ? strrchr(file, '/') : NULL;
+	int fd = LINES_FD;
+
+	(void)line;
+	(void)dm_errno;
+	level &= 7;
+	if (level > LVM2_LOG_PRINT || !message)
+		return;
+	name = name ? name + 1 : file;
+	if (level <= LVM2_LOG_ERROR)
+		fd = ERRORS_FD;
+	else if (name && !strcmp(name, "libdm-report.c"))
+		fd = REPORT_FD;
+	dprintf(fd, "%s\n", message);
+}
+
+/* The library's handle, and its function that runs a command; ends the process where there is none. */
+static void *load(typeof(&lvm2_run) *ret_run)
+{
+	static const char *const names[] = { "lvm2_log_fn", "lvm2_init", "lvm2_run" };
+	void *symbols[3], *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL), *handle;
+
+	for (size_t i = 0; i < 3; i++) {
+		symbols[i] = library ? dlsym(library, names[i]) : NULL;
+		if (!symbols[i]) {
+			dprintf(ERRORS_FD, "%s\n", dlerror() ?: "not the library it should be");
+			_exit(LVM_NO_LIBRARY);
+		}
+	}
+	/* Before init, or what that has to say goes to the terminal. */
+	((typeof(&lvm2_log_fn))symbols[0])(sort_message);
+	handle = ((typeof(&lvm2_init))symbols[1])();
+	if (!handle)
+		_exit(LVM_NO_HANDLE);
+	*ret_run = (typeof(&lvm2_run))symbols[2];
+	return handle;
+}
+
+/* As the library finds them, and as they have to be between two commands, whatever it has done. */
+static void reset_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT, SIGXFSZ };
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void serve(const int ways[LVM_WAYS], int talk, pid_t parent)
+{
+	static char line[LINE_MAX_BYTES];
+	int devnull = open("/dev/null", O_RDONLY);
+	typeof(&lvm2_run) run = NULL;
+	void *handle = NULL;
+
+	/* The terminal's signals are for the program, which asks us to stop where it wants that. */
+	setsid();
+	reset_signals();
+	/* The library blocks it while it holds a lock on a group for writing. */
+	prctl(PR_SET_PDEATHSIG, SIGINT);
+	if (getppid() != parent || devnull < 0)
+		_exit(LVM_NO_HANDLE);
+	/* Journal, volumes: what is open here would stay so when the parent is killed. */
+	dup2(devnull, STDIN_FILENO);
+	for (int i = 0; i < LVM_WAYS; i++)
+		dup2(ways[i], LINES_FD + i);
+	dup2(talk, TALK_FD);
+	close_range(TALK_FD + 1, ~0U, 0);
+	fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC);
+	fcntl(TALK_FD, F_SETFD, FD_CLOEXEC);
+	setenv("LVM_SUPPRESS_FD_WARNINGS", "1", 1);
+
+	for (;;) {
+		ssize_t n = recv(TALK_FD, line, sizeof(line) - 1, 0);
+		int rc;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			_exit(0);
+		line[n] = '\0';
+		if (!handle)
+			handle = load(&run);
+		inject_kill_at("kill-lvm", ++told);
+		inject_kill_past("kill-lvm-from", told);
+		rc = run(handle, line);
+		/* Some of it is printed by stdio. */
+		fflush(NULL);
+		reset_signals();
+		rc = rc == LVM2_COMMAND_SUCCEEDED ? 0 : rc > 0 && rc < LVM_NO_LIBRARY ? rc : LVM_NO_HANDLE;
+		if (send(TALK_FD, &rc, sizeof(rc), 0) < 0)
+			_exit(0);
+	}
+}
+
+/* ---- in the parent ---- */
+
+static struct lvm_child child = { .pidfd = -1, .talk = -1, .ways = { -1, -1, -1 } };
+static pid_t owner;		/* the process that has made it: who is forked from that has none */
+
+static void close_all(void)
+{
+	for (int i = 0; i < LVM_WAYS; i++)
+		if (child.ways[i] >= 0)
+			close(child.ways[i]);
+	if (child.talk >= 0)
+		close(child.talk);
+	if (child.pidfd >= 0)
+		close(child.pidfd);
+	child = (struct lvm_child){ .pidfd = -1, .talk = -1, .ways = { -1, -1, -1 } };
+}
+
+void lvm_child_forget(void)
+{
+	close_all();
+}
+
+void lvm_child_end(void)
+{
+	int status;
+
+	if (child.pid && owner == getpid()) {
+		/* It waits for a command: there is nothing that it could leave half done. */
+		kill(child.pid, SIGKILL);
+		while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	close_all();
+}
+
+__attribute__((destructor)) static void end_with_us(void)
+{
+	if (child.pid && owner == getpid())
+		lvm_child_end();
+}
+
+static int make(void)
+{
+	int ours[LVM_WAYS] = { -1, -1, -1 }, talk[2] = { -1, -1 }, error = 0;
+	pid_t parent = getpid();
+
+	for (int i = 0; i < LVM_WAYS && !error; i++) {
+		int ends[2];
+
+		if (pipe2(ends, O_CLOEXEC) < 0) {
+			error = errno;
+			break;
+		}
+		child.ways[i] = ends[0];
+		/* Above the numbers that the child has another use for. */
+		ours[i] = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
+		error = ours[i] < 0 ? errno : 0;
+		close(ends[1]);
+	}
+	if (!error && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, talk) < 0)
+		error = errno;
+	if (!error) {
+		int high = fcntl(talk[1], F_DUPFD_CLOEXEC, 10);
+
+		error = high < 0 ? errno : 0;
+		close(talk[1]);
+		talk[1] = high;
+	}
+	child.talk = talk[0];
+	owner = parent;
+	child.pid = error ? -1 : fork();
+	if (child.pid == 0)
+		serve(ours, talk[1], parent);
+	error = error ? error : child.pid < 0 ? errno : 0;
+	child.pidfd = child.pid > 0 ? pidfd_open(child.pid, 0) : -1;
+	error = !error && child.pidfd < 0 ? errno : error;
+	for (int i = 0; i < LVM_WAYS; i++)
+		if (ours[i] >= 0)
+			close(ours[i]);
+	if (talk[1] >= 0)
+		close(talk[1]);
+	if (!error)
+		return 0;
+	child.pid = child.pid > 0 ? child.pid : 0;
+	lvm_child_end();
+	errno = error;
+	return -1;
+}
+
+struct lvm_child *lvm_child_get(void)
+{
+	struct pollfd ended = { .fd = child.pidfd, .events = POLLIN };
+
+	if (child.pid && owner != getpid())
+		lvm_child_forget();
+	else if (child.pid && poll(&ended, 1, 0) > 0)
+		lvm_child_end();
+	return child.pid || make() == 0 ? &child : NULL;
+}
+
+bool lvm_child_tell(struct lvm_child *to, const char *line)
+{
+	size_t length = strlen(line);
+
+	if (length >= LINE_MAX_BYTES) {
+		errno = E2BIG;
+		return false;
+	}
+	if (send(to->talk, line, length, MSG_NOSIGNAL) != (ssize_t)length)
+		return false;
+	told++;
+	return true;
+}
+
+bool lvm_child_result(struct lvm_child *of, int *ret)
+{
+	return recv(of->talk, ret, sizeof(*ret), MSG_DONTWAIT) == sizeof(*ret);
+}
