@@ -254,11 +254,13 @@ bool job_committed(const struct job *job)
 static int job_open_at(const char *state_dir, const char *id, enum job_open_mode mode,
 		       struct job *job, struct err *err)
 {
+	bool marked;
 	char *path;
 	int ret = -1;
 
 	*job = (struct job){ .lock = -1 };
 	memcpy(job->id, id, JOB_ID_SIZE);
+	job->state_dir = text_copy(state_dir);
 	job->dir = job_dir(state_dir, id);
 	path = text_format("%s/journal.jsonl", job->dir);
 	if (mode == JOB_LOOK) {
@@ -269,6 +271,9 @@ static int job_open_at(const char *state_dir, const char *id, enum job_open_mode
 	free(path);
 	if (ret == 0 && !job->plan.step_count)
 		ret = err_set(err, ERR_REFUSED, id, "the job was never planned to its end: nothing was touched");
+	/* It always is, but where somebody has removed that. */
+	if (ret == 0 && mode == JOB_WORK && !job->ended)
+		ret = job_mark_open(state_dir, id, &marked, err);
 	if (ret < 0 && !*err->object)
 		snprintf(err->object, sizeof(err->object), "%s", id);
 	return ret;
@@ -300,6 +305,7 @@ void job_close(struct job *job)
 	journal_close(job->journal);
 	if (job->lock >= 0)
 		close(job->lock);
+	free(job->state_dir);
 	free(job->dir);
 	plan_free(&job->plan);
 	record_free(&job->record);
@@ -424,6 +430,15 @@ static int sync_dir(const char *path, struct err *err)
 	return ret;
 }
 
+/* There is no job that could be gone on with. */
+static void no_room(struct err *err)
+{
+	if (err->class != ERR_STOPPED)
+		return;
+	err->class = ERR_REFUSED;
+	err_next(err, "make room there, or choose another place with --state-dir");
+}
+
 /* Under the state directory's lock.  Leaves nothing behind when it fails. */
 static int make_job(const char *state_dir, const char *id, struct plan *plan,
 		    struct job *job, struct err *err)
@@ -431,13 +446,19 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 	char boot[UUID_TEXT_SIZE];
 	char *jobs = text_format("%s/jobs", state_dir);
 	char *path = NULL, *lock = NULL;
+	bool marked = false;
 	int ret = -1;
 
 	*job = (struct job){ .lock = -1, .same_boot = true };
 	memcpy(job->id, id, JOB_ID_SIZE);
+	job->state_dir = text_copy(state_dir);
 	job->dir = job_dir(state_dir, id);
 	path = text_format("%s/journal.jsonl", job->dir);
 	lock = text_format("%s/lock", job->dir);
+	if (job_mark_open(state_dir, id, &marked, err) < 0) {
+		no_room(err);
+		goto out;
+	}
 	if (mkdir(job->dir, 0700) < 0) {
 		if (errno == EEXIST)
 			err_set(err, ERR_REFUSED, id, "there is a job of that id already");
@@ -457,11 +478,7 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 		unlink(lock);
 		rmdir(job->dir);
 		job->plan = (struct plan){ 0 };		/* stays the caller's */
-		if (err->class == ERR_STOPPED) {
-			/* There is no job that could be gone on with. */
-			err->class = ERR_REFUSED;
-			err_next(err, "make room there, or choose another place with --state-dir");
-		}
+		no_room(err);
 		goto out;
 	}
 	*plan = (struct plan){ 0 };
@@ -472,6 +489,8 @@ out:
 	free(path);
 	free(lock);
 	free(jobs);
+	if (ret < 0 && marked)
+		job_mark_ended(state_dir, id);
 	if (ret < 0)
 		job_close(job);
 	return ret;
@@ -487,7 +506,6 @@ int job_create(const char *state_dir, const char *id, struct plan *plan,
 	if (lock < 0)
 		return -1;
 	job_bury_stillborn(state_dir);
-	job_forget_ended(state_dir, id);
 	ret = find_conflict(state_dir, id, plan, true, &worker, err);
 	if (ret == 0)
 		ret = make_job(state_dir, id, plan, ret_job, err);
@@ -613,6 +631,7 @@ int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 						   "result", result), err) < 0)
 		return -1;
 	journal_trim(job->journal);
+	job_mark_ended(job->state_dir, job->id);
 	job->ended = true;
 	job->ended_here = true;
 	job->aborted = aborted;

@@ -26,6 +26,7 @@ struct journal;
 
 struct job {
 	char id[JOB_ID_SIZE];
+	char *state_dir;
 	char *dir;
 	int lock;			/* -1: only looked at */
 	struct journal *journal;	/* NULL: only looked at */

@@ -57,20 +57,6 @@ static int make_dirs(const char *path, struct err *err)
 	return ret;
 }
 
-int job_state_dir_make(const char *state_dir, struct err *err)
-{
-	char *jobs = text_format("%s/jobs", state_dir);
-	int ret = make_dirs(jobs, err);
-
-	if (ret == 0 && access(jobs, R_OK | W_OK | X_OK) < 0) {
-		err_sys(err, errno, state_dir, "the state directory is not writable");
-		err->class = ERR_REFUSED;
-		ret = err_next(err, "choose another with --state-dir");
-	}
-	free(jobs);
-	return ret;
-}
-
 char *job_dir(const char *state_dir, const char *id)
 {
 	return text_format("%s/jobs/%s", state_dir, id);
@@ -102,124 +88,179 @@ static bool is_stillborn(const char *dir)
 	return !first || !memchr(first + 1, '\n', (size_t)(buf + n - first - 1));
 }
 
-/* ---- the list of those that have ended ---- */
+/* ---- which of them are open ---- */
 
-/* UUID, space, inode of the job's directory in 16 hexadecimal digits, line feed. */
-#define ENDED_LINE (UUID_TEXT_SIZE - 1 + 1 + 16 + 1)
-
-struct ended {
-	char *text;
-	size_t count;
-};
-
-static void ended_line(const char *id, ino_t ino, char line[static ENDED_LINE + 1])
+/* Those that STATE_DIR/open names; without such a directory all that there are. */
+static int open_list(const char *state_dir, struct text_list *ret_ids, struct err *err)
 {
-	snprintf(line, ENDED_LINE + 1, "%s %016llx\n", id, (unsigned long long)ino);
-}
+	char *path = text_format("%s/open", state_dir);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int ret = 0;
 
-static int compare_ended(const void *a, const void *b)
-{
-	return memcmp(a, b, ENDED_LINE);
-}
-
-static void ended_read(const char *state_dir, struct ended *ret)
-{
-	char *path = text_format("%s/ended", state_dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-
-	*ret = (struct ended){ 0 };
-	free(path);
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < 256 << 20) {
-		ret->text = text_alloc((size_t)st.st_size, 1);
-		if (pread(fd, ret->text, (size_t)st.st_size, 0) == st.st_size)
-			ret->count = (size_t)st.st_size / ENDED_LINE;
-		/* Where a crash has torn a line, those behind it match nothing any more. */
-		qsort(ret->text, ret->count, ENDED_LINE, compare_ended);
+	if (!dir && errno == ENOENT) {
+		free(path);
+		path = text_format("%s/jobs", state_dir);
+		dir = opendir(path);
 	}
+	if (!dir && errno != ENOENT)
+		ret = err_sys(err, errno, path, "cannot read the state directory");
+	while (dir && (entry = readdir(dir))) {
+		char id[UUID_TEXT_SIZE];
+
+		if (uuid_canonical(entry->d_name, id))
+			text_list_add(ret_ids, text_copy(id));
+	}
+	if (dir)
+		closedir(dir);
+	free(path);
+	return ret;
+}
+
+/* Make a name in a directory durable; its content is nothing. */
+static int make_mark(const char *dir, const char *id, bool *ret_made)
+{
+	char *path = text_format("%s/%s", dir, id);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int error = fd < 0 && errno != EEXIST ? errno : 0;
+
+	*ret_made = fd >= 0;
 	if (fd >= 0)
 		close(fd);
+	free(path);
+	return error;
 }
 
-static bool ended_has(const struct ended *ended, const char *id, ino_t ino)
+static int sync_path(const char *path)
 {
-	char line[ENDED_LINE + 1];
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = fd < 0 || fsync(fd) < 0 ? errno : 0;
 
-	ended_line(id, ino, line);
-	return ended->count && bsearch(line, ended->text, ended->count, ENDED_LINE, compare_ended);
-}
-
-static void ended_add(const char *state_dir, const char *id, ino_t ino)
-{
-	char *path = text_format("%s/ended", state_dir);
-	char *journal = text_format("%s/jobs/%s/journal.jsonl", state_dir, id);
-	char line[ENDED_LINE + 1];
-	int seen = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int fd = -1;
-
-	/* Its end was seen, but perhaps in the cache only: a list must not outlive what it tells of. */
-	if (seen >= 0 && fdatasync(seen) == 0)
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0) {
-		off_t end = lseek(fd, 0, SEEK_END);
-
-		ended_line(id, ino, line);
-		if (pwrite(fd, line, ENDED_LINE, end - end % ENDED_LINE) != ENDED_LINE)
-			unlink(path);
+	if (fd >= 0)
 		close(fd);
+	return error;
+}
+
+int job_mark_open(const char *state_dir, const char *id, bool *ret_made, struct err *err)
+{
+	char *path = text_format("%s/open", state_dir);
+	int error = make_mark(path, id, ret_made);
+
+	if (!error && *ret_made)
+		error = sync_path(path);
+	if (error) {
+		job_mark_ended(state_dir, *ret_made ? id : "");
+		err_sys(err, error, path, "cannot note that the job is open");
+		/* As for the journal: nothing was done yet. */
+		err->class = ERR_STOPPED;
 	}
-	if (seen >= 0)
-		close(seen);
-	free(journal);
+	free(path);
+	return error ? -1 : 0;
+}
+
+void job_mark_ended(const char *state_dir, const char *id)
+{
+	char *path = text_format("%s/open/%s", state_dir, id);
+
+	unlink(path);
 	free(path);
 }
 
-void job_forget_ended(const char *state_dir, const char *id)
+/* What was seen to have ended may have been seen in the cache only. */
+static void learn_ended(const char *state_dir, const char *id)
 {
-	char *path = text_format("%s/ended", state_dir);
-	struct ended ended;
+	char *journal = text_format("%s/jobs/%s/journal.jsonl", state_dir, id);
+	int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	ended_read(state_dir, &ended);
-	for (size_t i = 0; i < ended.count; i++)
-		if (!memcmp(ended.text + i * ENDED_LINE, id, UUID_TEXT_SIZE - 1)) {
-			unlink(path);
-			break;
-		}
-	free(ended.text);
+	if (fd >= 0 && fdatasync(fd) == 0)
+		job_mark_ended(state_dir, id);
+	if (fd >= 0)
+		close(fd);
+	free(journal);
+}
+
+/* A state directory of before there was STATE_DIR/open, or one where it was removed. */
+static int make_open(const char *state_dir, struct err *err)
+{
+	char *path = text_format("%s/open", state_dir), *fresh = text_format("%s/open.new", state_dir);
+	struct text_list ids = { 0 };
+	int lock = -1, error = 0, ret = -1;
+
+	if (access(path, F_OK) == 0) {
+		ret = 0;
+		goto out;
+	}
+	lock = job_lock_store(state_dir, err);
+	if (lock < 0)
+		goto out;
+	if (access(path, F_OK) == 0) {
+		ret = 0;
+		goto out;
+	}
+	if (open_list(state_dir, &ids, err) < 0)
+		goto out;
+	if (mkdir(fresh, 0700) < 0 && errno != EEXIST)
+		error = errno;
+	for (size_t i = 0; i < ids.count && !error; i++) {
+		bool made;
+
+		if (!job_ended_quickly(state_dir, ids.items[i]))
+			error = make_mark(fresh, ids.items[i], &made);
+	}
+	if (!error)
+		error = sync_path(fresh);
+	if (!error && rename(fresh, path) < 0)
+		error = errno;
+	if (!error)
+		error = sync_path(state_dir);
+	if (error) {
+		err_sys(err, error, path, "cannot make the state directory");
+		err->class = ERR_REFUSED;
+		err_next(err, "choose another with --state-dir");
+	} else {
+		ret = 0;
+	}
+out:
+	if (lock >= 0)
+		close(lock);
+	text_list_free(&ids);
+	free(fresh);
 	free(path);
+	return ret;
+}
+
+int job_state_dir_make(const char *state_dir, struct err *err)
+{
+	char *jobs = text_format("%s/jobs", state_dir);
+	int ret = make_dirs(jobs, err);
+
+	if (ret == 0 && access(jobs, R_OK | W_OK | X_OK) < 0) {
+		err_sys(err, errno, state_dir, "the state directory is not writable");
+		err->class = ERR_REFUSED;
+		ret = err_next(err, "choose another with --state-dir");
+	}
+	free(jobs);
+	return ret < 0 ? -1 : make_open(state_dir, err);
 }
 
 int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret_ids,
 			struct err *err)
 {
-	char *path = text_format("%s/jobs", state_dir);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	struct ended ended;
+	struct text_list ids = { 0 };
+	int ret = open_list(state_dir, &ids, err);
 
-	if (!dir) {
-		int ret = errno == ENOENT ? 0 : err_sys(err, errno, path, "cannot read the state directory");
+	for (size_t i = 0; ret == 0 && i < ids.count; i++) {
+		const char *id = ids.items[i];
 
-		free(path);
-		return ret;
-	}
-	ended_read(state_dir, &ended);
-	while ((entry = readdir(dir))) {
-		char id[UUID_TEXT_SIZE];
-
-		if (!uuid_canonical(entry->d_name, id) || ended_has(&ended, id, entry->d_ino))
-			continue;
-		if (job_ended_quickly(state_dir, id)) {
-			if (learn)
-				ended_add(state_dir, id, entry->d_ino);
-		} else if (job_exists(state_dir, id)) {
-			text_list_add(ret_ids, text_copy(id));
+		if (!job_ended_quickly(state_dir, id)) {
+			if (job_exists(state_dir, id))
+				text_list_add(ret_ids, text_copy(id));
+		} else if (learn) {
+			learn_ended(state_dir, id);
 		}
 	}
-	free(ended.text);
-	closedir(dir);
-	free(path);
-	return 0;
+	text_list_free(&ids);
+	return ret;
 }
 
 bool job_exists(const char *state_dir, const char *id)
@@ -234,19 +275,13 @@ bool job_exists(const char *state_dir, const char *id)
 void job_bury_stillborn(const char *state_dir)
 {
 	static const char *const files[] = { "journal.jsonl", "lock" };
-	char *path = text_format("%s/jobs", state_dir);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	struct ended ended;
+	struct text_list ids = { 0 };
+	struct err ignored = ERR_INIT;
 
-	ended_read(state_dir, &ended);
+	open_list(state_dir, &ids, &ignored);
+	for (size_t k = 0; k < ids.count; k++) {
+		char *job = job_dir(state_dir, ids.items[k]);
 
-	while (dir && (entry = readdir(dir))) {
-		char id[UUID_TEXT_SIZE], *job;
-
-		if (!uuid_canonical(entry->d_name, id) || ended_has(&ended, id, entry->d_ino))
-			continue;
-		job = text_format("%s/%s", path, entry->d_name);
 		if (is_stillborn(job)) {
 			for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 				char *file = text_format("%s/%s", job, files[i]);
@@ -254,14 +289,12 @@ void job_bury_stillborn(const char *state_dir)
 				unlink(file);
 				free(file);
 			}
-			rmdir(job);
+			if (rmdir(job) == 0 || errno == ENOENT)
+				job_mark_ended(state_dir, ids.items[k]);
 		}
 		free(job);
 	}
-	if (dir)
-		closedir(dir);
-	free(ended.text);
-	free(path);
+	text_list_free(&ids);
 }
 
 struct listed {
@@ -278,18 +311,24 @@ static int by_age(const void *a, const void *b)
 	return order ? order : strcmp(one->id, other->id);
 }
 
-/* Of what is on the list of those that have ended, the journal is not looked at. */
-static bool look_at(const char *state_dir, const struct dirent *entry, const struct ended *known,
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Of what is not open, the journal is not looked at. */
+static bool look_at(const char *state_dir, const char *name, const struct text_list *open,
 		    struct listed *listed)
 {
+	const char *id = listed->id;
 	char *lock, *dir;
 	struct stat st;
 	bool there;
 
 	*listed = (struct listed){ .ended = false };
-	if (!uuid_canonical(entry->d_name, listed->id))
+	if (!uuid_canonical(name, listed->id))
 		return false;
-	listed->ended = ended_has(known, listed->id, entry->d_ino);
+	listed->ended = !open->count || !bsearch(&id, open->items, open->count, sizeof(open->items[0]), by_text);
 	if (!listed->ended) {
 		dir = job_dir(state_dir, listed->id);
 		there = !is_stillborn(dir);
@@ -313,7 +352,7 @@ int job_list_newest(const char *state_dir, size_t most_ended, bool ended_only,
 {
 	char *path = text_format("%s/jobs", state_dir);
 	struct listed *all = NULL, listed;
-	struct ended known;
+	struct text_list open = { 0 };
 	size_t count = 0, room = 0, ended = 0;
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -326,9 +365,11 @@ int job_list_newest(const char *state_dir, size_t most_ended, bool ended_only,
 		free(path);
 		return ret;
 	}
-	ended_read(state_dir, &known);
-	while ((entry = readdir(dir))) {
-		if (!look_at(state_dir, entry, &known, &listed) ||
+	ret = open_list(state_dir, &open, err);
+	if (open.count)
+		qsort(open.items, open.count, sizeof(open.items[0]), by_text);
+	while (ret == 0 && (entry = readdir(dir))) {
+		if (!look_at(state_dir, entry->d_name, &open, &listed) ||
 		    (ended_only && !listed.ended))
 			continue;
 		if (count == room) {
@@ -340,7 +381,7 @@ int job_list_newest(const char *state_dir, size_t most_ended, bool ended_only,
 	}
 	closedir(dir);
 	free(path);
-	free(known.text);
+	text_list_free(&open);
 	if (count)
 		qsort(all, count, sizeof(*all), by_age);
 	for (size_t i = 0; i < count; i++) {
@@ -350,7 +391,7 @@ int job_list_newest(const char *state_dir, size_t most_ended, bool ended_only,
 			text_list_add(ret_ids, text_copy(all[i].id));
 	}
 	free(all);
-	return 0;
+	return ret;
 }
 
 int job_list(const char *state_dir, struct text_list *ret_ids, struct err *err)

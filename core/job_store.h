@@ -57,16 +57,21 @@ bool job_ended_quickly(const char *state_dir, const char *id);
 json_t *job_receipt_quickly(const char *state_dir, const char *id);
 
 /*
- * All jobs that have not ended, in no order.  What ended once has ended for
- * ever, so STATE_DIR/ended keeps a list of those, and no journal is looked at
- * twice; learn: add to it what is found (the caller holds the lock).  It is
- * only a cache, and may be removed.
+ * All jobs that have not ended, in no order.  STATE_DIR/open has an entry for
+ * each, so that receipts of years cost nothing here; one for a job that has
+ * ended meanwhile may be there too, and goes away (learn: the caller holds the
+ * lock).
  */
 int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret_ids,
 			struct err *err);
 
-/* Under the lock, before a job is made: if that id is on the list, it is of another, forgotten one. */
-void job_forget_ended(const char *state_dir, const char *id);
+/*
+ * The job is open: durable when this returns, and to be called before anything
+ * of it is made.  ret_made: it was not marked before.  It has ended: to be called
+ * after that is durable.
+ */
+int job_mark_open(const char *state_dir, const char *id, bool *ret_made, struct err *err);
+void job_mark_ended(const char *state_dir, const char *id);
 
 /* Is there a job of that id, planned to its end? */
 bool job_exists(const char *state_dir, const char *id);

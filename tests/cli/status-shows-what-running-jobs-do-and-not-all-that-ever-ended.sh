@@ -77,15 +77,18 @@ is "how many are not is told" "$(sed -n 's/.* \([0-9]*\) older .*/\1/p' "$scratc
 is "in JSON, too" "$("$VOLMIG" status --json | jq -c '[.left_out, (.jobs | length)]')" '[183,20]'
 is "--all shows all" "$("$VOLMIG" status --all | grep -c ' cleaned ')" 203
 "$VOLMIG" status --all --json | jq -S .jobs >"$scratch/all"
-ok "another move notes them as ended" "$VOLMIG" copy -q --create ./a/v ./b/x
-ok "in a list" test -s "$VOLMIG_STATE_DIR/ended"
-is "which changes nothing of the list" "$("$VOLMIG" status --all --json | jq -S '.jobs[:-1]' | cmp - "$scratch/all" 2>&1)" ""
-printf 'torn 000\0' >>"$VOLMIG_STATE_DIR/ended"
-is "a torn list does not, either" "$("$VOLMIG" status --all | grep -c ' cleaned ')" 204
-rm "$VOLMIG_STATE_DIR/ended"
-is "nor does none" "$("$VOLMIG" status --all | grep -c ' cleaned ')" 204
+rm -r "$VOLMIG_STATE_DIR/open"
+is "where it is not known which are open, journals tell" \
+	"$("$VOLMIG" status --all --json | jq -S .jobs | cmp - "$scratch/all" 2>&1)" ""
+ok "a move makes that known again" "$VOLMIG" copy -q --create ./a/v ./b/x
+is "... none is open" "$(find "$VOLMIG_STATE_DIR/open" -type f | wc -l)" 0
+is "... and the list is the same" "$("$VOLMIG" status --all --json | jq -S '.jobs[:-1]' | cmp - "$scratch/all" 2>&1)" ""
 "$VOLMIG_INJECT_BIN" migrate -q --job-id 22222222-2222-4333-8444-555555555555 ./a/v ./b/y --hook 'exit 1' 2>/dev/null
 is "an unfinished job is always there" "$("$VOLMIG" status | grep -c '^22222222.* planned ')" 1
+is "... and open" "$(ls "$VOLMIG_STATE_DIR/open")" 22222222-2222-4333-8444-555555555555
+rm -r "$VOLMIG_STATE_DIR/open"
+must_fail 3 "it holds its volumes, also where that was forgotten" "$VOLMIG" copy -q --create ./a/v ./b/z
+is "... it is open again" "$(ls "$VOLMIG_STATE_DIR/open")" 22222222-2222-4333-8444-555555555555
 
 # --- on a terminal
 

@@ -449,12 +449,22 @@ static const struct {
 	{ { "{\"rec\":\"plan\"}" }, "does not know" },
 };
 
+/* That there is such a job is known before anything of it is made. */
+static void mark_open(const char *id)
+{
+	struct err err = ERR_INIT;
+	bool made;
+
+	assert_int_equal(job_mark_open(STATE, id, &made, &err), 0);
+}
+
 static void write_journal(const char *const *records, size_t count)
 {
 	struct err err = ERR_INIT;
 	struct journal *journal;
 	int fd;
 
+	mark_open(ID1);
 	remove_all(STATE "/jobs/" ID1);
 	assert_int_equal(mkdir(STATE "/jobs/" ID1, 0700), 0);
 	fd = open(STATE "/jobs/" ID1 "/lock", O_RDWR | O_CREAT, 0600);
@@ -619,17 +629,20 @@ static void stillborn(void **state)
 		assert_int_equal(list.count, cut == length);
 		text_list_free(&list);
 	}
-	for (int stage = 0; stage < 4; stage++) {
+	for (int stage = 0; stage < 5; stage++) {
 		remove_all(STATE "/jobs/" ID1);
-		assert_int_equal(mkdir(STATE "/jobs/" ID1, 0700), 0);
+		mark_open(ID1);
 		if (stage > 0)
-			write_text(STATE "/jobs/" ID1 "/lock", "", 0);
+			assert_int_equal(mkdir(STATE "/jobs/" ID1, 0700), 0);
 		if (stage > 1)
-			write_text(STATE "/jobs/" ID1 "/journal.jsonl", text, stage > 2 ? length - 1 : first);
+			write_text(STATE "/jobs/" ID1 "/lock", "", 0);
+		if (stage > 2)
+			write_text(STATE "/jobs/" ID1 "/journal.jsonl", text, stage > 3 ? length - 1 : first);
 		/* Another one is made, and then one of that very id. */
 		create(ID2, file_plan("/a/y", 11, "/b/y", 0), &job);
 		job_close(&job);
 		assert_false(exists(STATE "/jobs/" ID1));
+		assert_false(exists(STATE "/open/" ID1));
 		remove_all(STATE "/jobs/" ID2);
 		create(ID1, file_plan("/a/x", 10, "/b/x", 0), &job);
 		job_close(&job);
@@ -637,6 +650,7 @@ static void stillborn(void **state)
 	/* What is not ours, or has more in it, stays. */
 	remove_all(STATE "/jobs/" ID1);
 	assert_int_equal(mkdir(STATE "/jobs/notes", 0700), 0);
+	mark_open(ID1);
 	assert_int_equal(mkdir(STATE "/jobs/" ID1, 0700), 0);
 	write_text(STATE "/jobs/" ID1 "/other", "x", 1);
 	create(ID2, file_plan("/a/y", 11, "/b/y", 0), &job);
