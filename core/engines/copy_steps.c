@@ -12,6 +12,8 @@
 #include "support/err.h"
 #include "volumes/thin_snapshot.h"
 
+#define CACHED_BYTES (4U << 20)		/* a smaller source does the page cache no harm, and may be in it */
+
 static struct block_copy_options options_of(const struct step_context *ctx)
 {
 	const struct move *move = ctx->move;
@@ -28,7 +30,12 @@ static struct block_copy_options options_of(const struct step_context *ctx)
 
 static int open_source(struct step_context *ctx, struct volume *source, struct err *err)
 {
-	return volume_open(source, &ctx->move->source, OPEN_READ, ctx->same_boot, err);
+	const struct facts *src = &ctx->move->source;
+	unsigned flags = OPEN_READ;
+
+	if (!strcmp(src->kind, "file") && src->bytes <= CACHED_BYTES)
+		flags |= OPEN_CACHED;
+	return volume_open(source, src, flags, ctx->same_boot, err);
 }
 
 static int open_target(struct step_context *ctx, unsigned flags, struct volume *target,
@@ -282,7 +289,7 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 
 	/* What is proven is what is there from here on; see commit. */
-	if (volume_inspect_again(&record->target, INSPECT_USES, &now, err) < 0 ||
+	if (volume_inspect_again(&record->target, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0 ||
 	    open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
 		ret = result_of_open(ctx, err);
 		goto out;

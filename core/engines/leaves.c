@@ -327,10 +327,17 @@ int leaves_sync(struct leaves *leaves, struct err *err)
 
 /* Add the hashes of leaves first to end - 1, which are zeroes, many at a time. */
 static void add_zeroes(struct hash_stream *stream, const struct leaves *leaves, uint64_t first,
-		       uint64_t end, const unsigned char *zeroes, const struct hash *many)
+		       uint64_t end, struct hash *many)
 {
 	bool short_end = end == leaves->count && leaves_length(leaves, end - 1) < LEAF_BYTES;
+	unsigned char *zeroes = text_alloc(LEAF_BYTES, 1);
 
+	/* The first time. */
+	if (first < end && is_zero(&many[0])) {
+		many[0] = leaf_hash(zeroes, LEAF_BYTES);
+		for (unsigned k = 1; k < CACHE_LEAVES; k++)
+			many[k] = many[0];
+	}
 	end -= short_end;
 	while (first < end) {
 		uint64_t count = end - first < CACHE_LEAVES ? end - first : CACHE_LEAVES;
@@ -343,24 +350,21 @@ static void add_zeroes(struct hash_stream *stream, const struct leaves *leaves, 
 
 		hash_stream_add(stream, &last, sizeof(last));
 	}
+	free(zeroes);
 }
 
 int leaves_root(struct leaves *leaves, struct hash *ret_root, struct err *err)
 {
 	struct hash_stream *stream = hash_stream_new();
-	unsigned char *zeroes = text_alloc(LEAF_BYTES, 1);
 	struct hash *many = text_alloc(CACHE_LEAVES, sizeof(*many));
 	uint64_t i = 0, next;
 	int ret = -1;
 
-	many[0] = leaf_hash(zeroes, LEAF_BYTES);
-	for (unsigned k = 1; k < CACHE_LEAVES; k++)
-		many[k] = many[0];
 	while (i < leaves->count) {
 		if (leaves_next_data(leaves, i, &next, err) < 0)
 			goto out;
 		if (next > i)
-			add_zeroes(stream, leaves, i, next, zeroes, many);
+			add_zeroes(stream, leaves, i, next, many);
 		i = next;
 		if (i < leaves->count) {
 			hash_stream_add(stream, &leaves->cache[i % CACHE_LEAVES], sizeof(struct hash));
@@ -370,7 +374,6 @@ int leaves_root(struct leaves *leaves, struct hash *ret_root, struct err *err)
 	ret = 0;
 out:
 	free(many);
-	free(zeroes);
 	*ret_root = hash_stream_end(stream);
 	return ret;
 }

@@ -273,7 +273,7 @@ static int check_source_stands(const struct step_context *ctx, char *(*copy_path
 	char *why = NULL, *copy;
 	int ret = -1;
 
-	if (volume_inspect_path(was->path, 0, &now, err) < 0)
+	if (volume_inspect_path(was->path, INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
 	if (!now.kind)
 		why = text_copy("it is gone");
@@ -532,7 +532,7 @@ static int check_not_taken_up(const struct step_context *ctx, struct err *err)
 	struct facts now = { 0 };
 	int ret = -1;
 
-	if (volume_inspect_path(path, INSPECT_USES, &now, err) < 0)
+	if (volume_inspect_path(path, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
 	if (now.uses.count) {
 		char *uses = text_list_join(&now.uses);

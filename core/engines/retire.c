@@ -36,7 +36,7 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
-	if (volume_inspect_again(was, INSPECT_USES, &now, err) < 0) {
+	if (volume_inspect_again(was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -110,13 +110,14 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
+	unsigned flags = INSPECT_OUTSIDE | (unused ? INSPECT_USES : 0);
 	char *path = move_final_path(ctx->move);
 	struct facts now = { 0 };
 	char *why = NULL;
 	int ret = -1;
 
-	if ((target->lv ? volume_inspect_again(target, unused ? INSPECT_USES : 0, &now, err) :
-			  volume_inspect_path(path, unused ? INSPECT_USES : 0, &now, err)) < 0) {
+	if ((target->lv ? volume_inspect_again(target, flags, &now, err) :
+			  volume_inspect_path(path, flags, &now, err)) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}

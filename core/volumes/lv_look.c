@@ -36,7 +36,7 @@ static int look_at_device(unsigned flags, struct facts *facts, struct err *err)
 	facts->path = node;
 	ret = block_volume_ops.identify(fd, facts, err);
 	facts->path = name;
-	if (ret == 0 && !lv->suspended)
+	if (ret == 0 && !lv->suspended && !(flags & INSPECT_OUTSIDE))
 		ret = look_inside(fd, facts, err);
 	if (ret == 0 && (flags & INSPECT_USES)) {
 		/* What its last writer left in the cache is not to be counted later on. */

@@ -281,7 +281,7 @@ static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct fa
 			"an empty device: nothing is attached to it, or no medium is in it");
 		goto out;
 	}
-	if (look_inside(fd, facts, err) < 0)
+	if (!(flags & INSPECT_OUTSIDE) && look_inside(fd, facts, err) < 0)
 		goto out;
 	if (ops == &file_volume_ops) {
 		facts->dir = directory_of(path);
@@ -418,14 +418,13 @@ static int open_fd(const char *path, int flags, const struct volume_ops *ops, bo
 	struct stat st;
 	int fd;
 
-	*ret_direct = true;
 	/* Opening whatever else is there now might wait forever. */
 	if (lstat(path, &st) == 0 && (ops == &file_volume_ops ? !S_ISREG(st.st_mode) : !S_ISBLK(st.st_mode)))
 		return err_set(err, ERR_REFUSED, path, "is %s now, was %s", mode_name(st.st_mode),
 			       ops == &file_volume_ops ? "a file" : "a block device");
 	flags |= O_NOFOLLOW | O_CLOEXEC | ops->open_flags;
-	fd = open(path, flags | O_DIRECT);
-	if (fd < 0 && errno == EINVAL) {
+	fd = open(path, flags | (*ret_direct ? O_DIRECT : 0));
+	if (fd < 0 && errno == EINVAL && *ret_direct) {
 		*ret_direct = false;
 		fd = open(path, flags);
 	}
@@ -485,6 +484,7 @@ int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flag
 			goto fail;
 		}
 	}
+	vol.direct = !(flags & OPEN_CACHED);
 	vol.fd = open_fd(node ? node : facts->path, flags & OPEN_WRITE ? O_RDWR : O_RDONLY, ops,
 			 &vol.direct, err);
 	if (vol.fd < 0)
@@ -496,7 +496,7 @@ int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flag
 	vol.bytes = now.bytes;
 	vol.align = now.sector;
 	vol.rotational = now.rotational;
-	if (!vol.direct)
+	if (!vol.direct && !(flags & OPEN_CACHED))
 		snprintf(vol.direct_reason, sizeof(vol.direct_reason),
 			 "the file system does not do direct I/O");
 	if (ops->setup(&vol, &now, flags, err) < 0)

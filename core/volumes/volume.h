@@ -99,6 +99,7 @@ bool facts_overlap(const struct facts *a, const struct facts *b);
 
 enum inspect_flags {
 	INSPECT_USES = 1,	/* also find out who uses it: reads much of /proc, asks libvirt */
+	INSPECT_OUTSIDE = 2,	/* not what is in it, format and signature: for a look at what was inspected before */
 };
 
 /*
@@ -139,6 +140,7 @@ enum open_flags {
 	OPEN_READ = 0,
 	OPEN_WRITE = 1,
 	OPEN_FRESH = 2,		/* we made it in this job: what was never written reads as zero */
+	OPEN_CACHED = 4,	/* read through the page cache, which may have it */
 };
 
 /*
