@@ -231,7 +231,7 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		return online_check(job, err);
 	if (job_committed(job))
 		return 0;
-	if (volume_inspect_again(was, INSPECT_USES, &now, err) < 0) {
+	if (volume_inspect_again(was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0) {
 		err->class = ERR_REFUSED;
 		goto out;
 	}

@@ -50,30 +50,28 @@ static dev_t device_number(unsigned number)
 	return blkdev_by_name(name);
 }
 
-static uint64_t diskseq_of(unsigned number)
+static uint64_t diskseq_of(dev_t dev)
 {
-	struct blkdev_info info;
-	struct err err = ERR_INIT;
-	uint64_t diskseq;
+	char *text = blkdev_attr(dev, "diskseq");
+	uint64_t diskseq = text ? strtoull(text, NULL, 10) : 0;
 
-	if (blkdev_info(-1, device_number(number), &info, &err) < 0)
-		return 0;
-	diskseq = info.diskseq;
-	blkdev_info_free(&info);
+	free(text);
 	return diskseq;
 }
 
 static void from_status(unsigned number, const struct loop_info64 *info, struct loopdev *ret)
 {
+	dev_t dev = device_number(number);
+
 	*ret = (struct loopdev){
 		.number = number,
-		.dev = device_number(number),
+		.dev = dev,
 		.backing_dev = info->lo_device,
 		.backing_ino = info->lo_inode,
 		.backing_rdev = info->lo_rdevice,
 		.read_only = info->lo_flags & LO_FLAGS_READ_ONLY,
 		.direct = info->lo_flags & LO_FLAGS_DIRECT_IO,
-		.diskseq = diskseq_of(number),
+		.diskseq = diskseq_of(dev),
 	};
 	/* The kernel ends it with a zero, but what others wrote need not be ours to trust. */
 	snprintf(ret->marker, sizeof(ret->marker), "%.*s", LO_NAME_SIZE - 1,
@@ -84,6 +82,7 @@ static void from_status(unsigned number, const struct loop_info64 *info, struct 
 static int fetch_from_sysfs(unsigned number, struct loopdev *ret)
 {
 	char path[64], file[4097];
+	dev_t dev = device_number(number);
 	struct stat st;
 	ssize_t len;
 	int fd;
@@ -102,11 +101,11 @@ static int fetch_from_sysfs(unsigned number, struct loopdev *ret)
 		return -errno;
 	*ret = (struct loopdev){
 		.number = number,
-		.dev = device_number(number),
+		.dev = dev,
 		.backing_dev = st.st_dev,
 		.backing_ino = st.st_ino,
 		.backing_rdev = S_ISBLK(st.st_mode) ? st.st_rdev : 0,
-		.diskseq = diskseq_of(number),
+		.diskseq = diskseq_of(dev),
 	};
 	return 0;
 }
