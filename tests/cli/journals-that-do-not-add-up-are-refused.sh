@@ -64,7 +64,7 @@ damaged() {
 
 settles 'a changed word' damaged '2s/"sparse":true/"sparse":false/'
 settles 'a changed word in the last line' damaged '$s/"class":"stopped"/"class":"refused"/'
-settles 'a changed checksum in the last line' damaged '$s/\(.*\)[0-8]"}$/\19"}/;$s/\(.*\)[a-f]"}$/\10"}/'
+settles 'a changed checksum in the last line' damaged '${s/[0-8]"}$/9"}/;t;s/[9a-f]"}$/0"}/}'
 settles 'a line too few' damaged 3d
 settles 'a line too many' damaged 3p
 settles 'two lines the other way round' damaged '3{h;d};4G'
