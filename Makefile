@@ -8,6 +8,7 @@
 #	INJECT=1		fault hooks for the tests (core/support/inject.h)
 #	WERROR=1		a warning is an error
 #	WITHOUT_LIBVIRT=1	leave guests out; such a program says so when asked for one
+#	WITHOUT_NBD=1		leave NBD exports out, and what stands on them
 #	WITHOUT_SYSTEMD=1	no fields for systemd's journal, only priorities
 #	CC=clang		the compiler; CFLAGS, CPPFLAGS, LDFLAGS as ever
 #	DESTDIR= prefix=	where `make install' puts things (prefix: /usr/local)
@@ -58,6 +59,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Icore \
 	-DVOLMIG_VERSION='"$(VERSION)"' $(WARNINGS) $(LIB_CFLAGS) \
 	$(if $(WITHOUT_LIBVIRT),-DVOLMIG_WITHOUT_LIBVIRT) \
+	$(if $(WITHOUT_NBD),-DVOLMIG_WITHOUT_NBD) \
 	$(if $(WITHOUT_SYSTEMD),-DVOLMIG_WITHOUT_SYSTEMD)
 # glibc warns about _FORTIFY_SOURCE without optimization.
 HARDEN = -fstack-protector-strong \
