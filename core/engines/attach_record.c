@@ -2,13 +2,11 @@
 /* The record of one volume that was attached to this host: a small JSON file. */
 #include "engines/attach_record.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "engines/record_file.h"
 #include "support/err.h"
 #include "support/json.h"
 #include "support/text.h"
@@ -63,14 +61,10 @@ int attach_record_read(int dirfd, const char *name, struct attach_record *ret, s
 {
 	json_t *json = NULL;
 	const char *boot, *marker;
-	int fd = dirfd < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int found = record_file_read(dirfd, name, &json, err);
 
-	if (dirfd < 0 || (fd < 0 && errno == ENOENT))
-		return 0;
-	if (fd < 0)
-		return err_sys(err, errno, name, "cannot open the record of an attached volume");
-	json = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
-	close(fd);
+	if (found <= 0)
+		return found;
 	boot = json_get_string(json, "boot");
 	marker = json_get_string(json, "marker");
 	if (json_get_u64(json, "volmig_attached") != RECORD_VERSION || !boot ||
@@ -111,36 +105,17 @@ static json_t *to_json(const struct attach_record *record)
 	return json;
 }
 
-/* Whole or not at all: written beside it, synced, and put in its place. */
 int attach_record_write(int dirfd, const char *name, const struct attach_record *record,
 			struct err *err)
 {
-	char *temp = text_format("%s.new", name);
 	json_t *json = to_json(record);
-	int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int ret = -1;
+	int ret = record_file_write(dirfd, name, json, err);
 
-	if (fd < 0 || json_dumpfd(json, fd, JSON_INDENT(2)) < 0 || fsync(fd) < 0 ||
-	    renameat(dirfd, temp, dirfd, name) < 0 || fsync(dirfd) < 0)
-		err_sys(err, errno, name, "cannot record what is attached");
-	else
-		ret = 0;
-	if (fd >= 0)
-		close(fd);
-	if (ret < 0)
-		unlinkat(dirfd, temp, 0);
 	json_decref(json);
-	free(temp);
 	return ret;
 }
 
 int attach_record_remove(int dirfd, const char *name, struct err *err)
 {
-	int rc = dirfd < 0 ? 0 : unlinkat(dirfd, name, 0);
-
-	if (dirfd < 0 || (rc < 0 && errno == ENOENT))
-		return 0;
-	if (rc < 0 || fsync(dirfd) < 0)
-		return err_sys(err, errno, name, "cannot remove the record of what was attached");
-	return 0;
+	return record_file_remove(dirfd, name, err);
 }

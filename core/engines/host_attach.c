@@ -8,12 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engines/attach_record.h"
+#include "engines/record_file.h"
 #include "support/err.h"
 #include "support/inject.h"
 #include "sys/loopdev.h"
@@ -56,31 +55,6 @@ static int in_use(struct err *err, const char *object, struct text_list *uses)
 	free(text);
 	text_list_free(uses);
 	return err_next(err, "end that use first");
-}
-
-/* Open dir and hold it against others; a dir that is not there holds no records. */
-static int open_dir(const char *dir, bool make, int *ret_dirfd, struct err *err)
-{
-	int fd;
-
-	if (make && mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_sys(err, errno, dir, "cannot make the directory for what is attached");
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && !make) {
-		*ret_dirfd = -1;
-		return 0;
-	}
-	if (fd < 0)
-		return err_sys(err, errno, dir, "cannot open the directory of what is attached");
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno != EINTR) {
-			err_sys(err, errno, dir, "cannot lock the directory of what is attached");
-			close(fd);
-			return -1;
-		}
-	}
-	*ret_dirfd = fd;
-	return 0;
 }
 
 struct loop_search {
@@ -280,7 +254,7 @@ int host_attach(const struct facts *facts, bool readonly, const char *dir,
 	int dirfd = -1, rc, result = -1;
 
 	*ret = (struct host_attachment){ .readonly = readonly };
-	if (open_dir(dir, true, &dirfd, err) < 0)
+	if (record_dir_open(dir, true, &dirfd, err) < 0)
 		return -1;
 	if (look_at(&subject, dirfd, &now, err) < 0)
 		goto out;
@@ -308,7 +282,7 @@ int host_attach_look(const struct facts *facts, bool readonly, const char *dir,
 	int dirfd = -1, rc = -1;
 
 	*ret = (struct host_attachment){ .readonly = readonly };
-	if (open_dir(dir, false, &dirfd, err) < 0)
+	if (record_dir_open(dir, false, &dirfd, err) < 0)
 		return -1;
 	if (look_at(&subject, dirfd, &now, err) == 0) {
 		rc = check_attach(facts, readonly, &now, ret, err);
@@ -404,7 +378,7 @@ int host_detach(const struct facts *facts, const char *dir,
 	int dirfd = -1, result = -1;
 
 	*ret = (struct host_attachment){ 0 };
-	if (open_dir(dir, false, &dirfd, err) < 0)
+	if (record_dir_open(dir, false, &dirfd, err) < 0)
 		return -1;
 	if (find_attached(facts, dirfd, &now, err) < 0)
 		goto out;
@@ -424,7 +398,7 @@ int host_detach_look(const struct facts *facts, const char *dir,
 	int dirfd = -1, rc = -1;
 
 	*ret = (struct host_attachment){ 0 };
-	if (open_dir(dir, false, &dirfd, err) < 0)
+	if (record_dir_open(dir, false, &dirfd, err) < 0)
 		return -1;
 	if (find_attached(facts, dirfd, &now, err) == 0) {
 		rc = check_detach(facts, &now, ret, err);

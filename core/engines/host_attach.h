@@ -19,7 +19,7 @@ struct host_attachment {
 	bool loop;		/* it is a loop device that we made */
 	bool readonly;
 	bool already;		/* attach: it was attached before; detach: it was not attached */
-	char note[256];		/* what the user should know (no direct I/O, ...); may be empty */
+	char note[512];		/* what the user should know (no direct I/O, ...); may be empty */
 };
 
 /*
