@@ -18,6 +18,7 @@
 #include "sys/loopdev.h"
 #include "sys/mounts.h"
 #include "sys/procs.h"
+#include "sys/scsi.h"
 
 /*
  * A process that was killed leaves the I/O that it had in flight to the kernel,
@@ -266,6 +267,24 @@ static bool is_claimed(const char *path, dev_t rdev)
 	return false;
 }
 
+/* Who reserves a disk uses it, on whatever host he is; by any path of a multipath device. */
+static void collect_reservation(dev_t whole, struct text_list *uses)
+{
+	struct blkdev_list disks = { 0 };
+	char *uuid = blkdev_attr(whole, "dm/uuid"), *text = NULL;
+
+	if (uuid && !strncmp(uuid, "mpath-", 6))
+		blkdev_physical(whole, &disks);
+	else
+		blkdev_list_add(&disks, whole);
+	for (size_t i = 0; i < disks.count && !text; i++)
+		text = scsi_reserved(disks.devs[i]);
+	if (text)
+		add(uses, text);
+	blkdev_list_free(&disks);
+	free(uuid);
+}
+
 void uses_of_block(const char *path, dev_t rdev, struct text_list *uses)
 {
 	struct look look = { 0 };
@@ -292,6 +311,7 @@ void uses_of_block(const char *path, dev_t rdev, struct text_list *uses)
 		free(prefix);
 		free(node);
 	}
+	collect_reservation(whole, uses);
 	target.devs = family.devs;
 	target.dev_count = family.count;
 	ours = procs_open(&target, uses);

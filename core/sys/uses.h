@@ -25,8 +25,8 @@ void uses_of_file(const char *path, dev_t dev, ino_t ino, struct text_list *uses
  * The same for a block device: mounts in any mount namespace that can be seen
  * (also those of its partitions, of the disk it is a partition of, and of
  * multi-device file systems), swap, holders (md, dm with its kind: LVM, LUKS,
- * multipath), loop devices on top, open for writing by another process, and
- * an O_EXCL claim that nothing else explains.
+ * multipath), loop devices on top, open for writing by another process, an
+ * O_EXCL claim that nothing else explains, and a SCSI reservation of another host.
  */
 void uses_of_block(const char *path, dev_t rdev, struct text_list *uses);
 
