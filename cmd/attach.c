@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engines/lun_attach.h"
 #include "options.h"
 #include "support/json.h"
 #include "support/log.h"
 #include "support/text.h"
+#include "volumes/lun.h"
 
 static void print_notes(const json_t *report)
 {
@@ -70,8 +72,9 @@ static void print_attached(const struct frame *frame, const json_t *report)
 	else if (!frame->perform.dry_run)
 		printf("%s\n", json_get_string(report, "device"));
 	else if (!frame->out.quiet)
-		printf("%s\n", json_get_string(report, "device") ?:
-		       (json_get_bool(report, "loop") ? "a free loop device" : "nothing to do"));
+		printf("%s\n", json_get_string(report, "device") ? json_get_string(report, "device") :
+		       json_get_bool(report, "loop") ? "a free loop device" :
+		       json_object_get(report, "lun") ? "a disk of the target" : "nothing to do");
 }
 
 int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv)
@@ -79,13 +82,18 @@ int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, c
 	struct frame frame = { .err = ERR_INIT };
 	struct disk_options typed = { 0 };
 	struct disk_attach_options disk = { 0 };
-	int dry_run = 0, readonly = 0;
-	char *format = NULL;
+	struct lun_options lun = { 0 };
+	int dry_run = 0, readonly = 0, discover = 0;
+	char *format = NULL, *chap_file = NULL;
 	const struct poptOption table[] = {
 		{ "readonly", '\0', POPT_ARG_NONE, &readonly, 0,
 		  "make the device read-only", NULL },
 		{ "format", '\0', POPT_ARG_STRING, &format, 0,
 		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
+		{ "chap-file", '\0', POPT_ARG_STRING, &chap_file, 0,
+		  "the name and the secret to log in to an iSCSI target with (mode 0600)", "FILE" },
+		{ "discover", '\0', POPT_ARG_NONE, &discover, 0,
+		  "the portal only knows at which portals the target is: ask it", NULL },
 		{ "target", '\0', POPT_ARG_STRING, &typed.target, 0,
 		  "the disk's name in the domain, as vdb (default: the first that is free)", "TARGET" },
 		{ "bus", '\0', POPT_ARG_STRING, &typed.bus, 0,
@@ -111,13 +119,19 @@ int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, c
 	frame.perform.dry_run = dry_run;
 	disk.readonly = readonly;
 	disk.dry_run = dry_run;
+	lun.chap_file = chap_file;
+	lun.discover = discover;
+	lun.readonly = readonly;
 	if (format && strcmp(format, "raw"))
 		frame_usage(&frame, format, "--format takes raw");
+	else if ((chap_file || discover) &&
+		 (frame.arguments[1] || strncmp(frame.arguments[0], LUN_PREFIX, strlen(LUN_PREFIX))))
+		frame_usage(&frame, frame.arguments[0], "options for an iSCSI LUN, but none is to be attached to this host");
 	else if (check_disk(&frame, &typed, &disk) == 0)
 		ret = disk.domain ?
 		      perform_attach_domain(frame.arguments[0], format != NULL, &disk, &frame.perform,
 					    &report, &frame.err) :
-		      perform_attach(frame.arguments[0], readonly, format != NULL, &frame.perform,
+		      perform_attach(frame.arguments[0], readonly, format != NULL, &lun, &frame.perform,
 				     &report, &frame.err);
 	if (ret == 0)
 		print_notes(report);
@@ -126,6 +140,7 @@ int cmd_attach(const struct cmd *cmd, const struct globals *globals, int argc, c
 out:
 	ret = frame_end(&frame, ret, report);
 	free(format);
+	free(chap_file);
 	disk_options_free(&typed);
 	return ret;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engines/host_attach.h"
+#include "engines/lun_attach.h"
 #include "engines/lv_attach.h"
 #include "inspect.h"
 #include "job.h"
@@ -14,6 +15,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/guests.h"
+#include "volumes/lun.h"
 #include "volumes/lv.h"
 
 static int look(const char *text, bool raw, struct facts *ret_facts, struct err *err)
@@ -60,7 +62,112 @@ static json_t *report(const char *command, const struct facts *facts, bool dry_r
 	return json;
 }
 
-int perform_attach(const char *volume, bool readonly, bool raw,
+static bool is_lun(const char *volume)
+{
+	return !strncmp(volume, LUN_PREFIX, strlen(LUN_PREFIX));
+}
+
+/* "lun" in the report: what is special to one. */
+static void report_lun(json_t *report, const struct lun_attachment *lun)
+{
+	json_put(report, "lun", json_pack("{s:s, s:s?, s:s}", "name", lun->text,
+					  "wwid", *lun->wwid ? lun->wwid : NULL,
+					  "session", lun->shared ? "shared" : "own"));
+}
+
+static void take_lun_note(const struct lun_attachment *lun, struct host_attachment *attachment)
+{
+	if (*lun->note)
+		snprintf(attachment->note, sizeof(attachment->note), "%s", lun->note);
+}
+
+/* Before its device can be looked at, a LUN has to be one. */
+static int attach_lun(const char *volume, bool readonly, bool raw, const struct lun_options *wanted,
+		      const struct perform_options *options, const char *dir, json_t **ret_report,
+		      struct err *err)
+{
+	struct host_attachment attachment = { .readonly = readonly }, guests = { 0 };
+	struct lun_attachment lun, undone;
+	struct err second = ERR_INIT;
+	struct facts facts = { 0 };
+	int ret;
+
+	if (options->dry_run)
+		ret = lun_attach_look(volume, wanted, dir, &lun, err);
+	else
+		ret = lun_attach(volume, wanted, dir, &lun, err);
+	if (ret < 0)
+		return -1;
+	if (options->dry_run && !lun.already) {
+		facts.spec = text_copy(volume);
+		facts.path = text_copy(lun.device);
+		facts.kind = "block";
+	} else {
+		ret = look(lun.device, raw, &facts, err);
+		if (ret == 0)
+			ret = check_guests(&facts, &guests, err);
+		/* A record of its own it has already; but is somebody using it? */
+		if (ret == 0 && !readonly && lun.already)
+			snprintf(attachment.device, sizeof(attachment.device), "%s", lun.device);
+		else if (ret == 0)
+			ret = options->dry_run || !readonly ?
+			      host_attach_look(&facts, readonly, dir, &attachment, err) :
+			      host_attach(&facts, readonly, dir, &attachment, err);
+		attachment.already = lun.already;
+		if (ret < 0 && !options->dry_run && !lun.already &&
+		    lun_detach(lun.text, dir, &undone, &second) < 0)
+			err_context(err, "not detached again (%s)", second.cause);
+	}
+	if (ret == 0) {
+		free(facts.spec);
+		facts.spec = text_copy(volume);
+		if (!*attachment.note)
+			take_lun_note(&lun, &attachment);
+		if (!*attachment.note)
+			memcpy(attachment.note, guests.note, sizeof(attachment.note));
+		*ret_report = report("attach", &facts, options->dry_run, &attachment);
+		report_lun(*ret_report, &lun);
+	}
+	facts_free(&facts);
+	return ret;
+}
+
+/* What was made on top of it goes first. */
+static int detach_lun(const char *volume, const struct perform_options *options, const char *dir,
+		      const char *spec, json_t **ret_report, struct err *err)
+{
+	struct host_attachment attachment = { 0 };
+	struct lun_attachment lun, device;
+	struct facts facts = { 0 };
+	int ret = lun_detach_look(volume, dir, &lun, err);
+
+	if (ret == 0 && *lun.device && !lun.already) {
+		/* A loop device over it, or whoever uses it. */
+		ret = look(lun.device, true, &facts, err);
+		if (ret == 0)
+			ret = options->dry_run ? host_detach_look(&facts, dir, &attachment, err) :
+						 host_detach(&facts, dir, &attachment, err);
+	}
+	device = lun;
+	if (ret == 0 && !options->dry_run)
+		ret = lun_detach(volume, dir, &lun, err);
+	if (ret == 0) {
+		free(facts.spec);
+		facts.spec = text_copy(spec);
+		facts.kind = facts.kind ? facts.kind : "block";
+		attachment.already = lun.already;
+		attachment.readonly = attachment.loop;
+		if (!*attachment.device)
+			snprintf(attachment.device, sizeof(attachment.device), "%s", device.device);
+		take_lun_note(&lun, &attachment);
+		*ret_report = report("detach", &facts, options->dry_run, &attachment);
+		report_lun(*ret_report, &lun);
+	}
+	facts_free(&facts);
+	return ret;
+}
+
+int perform_attach(const char *volume, bool readonly, bool raw, const struct lun_options *lun,
 		   const struct perform_options *options,
 		   json_t **ret_report, struct err *err)
 {
@@ -71,6 +178,11 @@ int perform_attach(const char *volume, bool readonly, bool raw,
 	int ret = -1;
 
 	guests_set_uri(options->connect);
+	if (is_lun(volume)) {
+		if (options->dry_run || job_state_dir_make(state_dir, err) == 0)
+			ret = attach_lun(volume, readonly, raw, lun, options, dir, ret_report, err);
+		goto out;
+	}
 	if (look(volume, raw, &facts, err) < 0)
 		goto out;
 	if (check_guests(&facts, &guests, err) < 0)
@@ -103,11 +215,21 @@ int perform_detach(const char *volume, const struct perform_options *options,
 	char *dir = text_format("%s/attached", state_dir);
 	struct host_attachment attachment = { 0 };
 	struct facts facts = { 0 };
+	char *text = NULL;
 	int ret = -1;
 
+	if (is_lun(volume)) {
+		ret = detach_lun(volume, options, dir, volume, ret_report, err);
+		goto out;
+	}
 	/* Raw or not does not matter for taking it away again. */
 	if (look(volume, true, &facts, err) < 0)
 		goto out;
+	text = lun_attached_as(facts.backing_dev && !facts.backing_ino ? facts.backing_dev : facts.dev, dir);
+	if (text) {
+		ret = detach_lun(text, options, dir, volume, ret_report, err);
+		goto out;
+	}
 	if (options->dry_run)
 		ret = host_detach_look(&facts, dir, &attachment, err);
 	else
@@ -122,6 +244,7 @@ int perform_detach(const char *volume, const struct perform_options *options,
 	if (ret == 0)
 		*ret_report = report("detach", &facts, options->dry_run, &attachment);
 out:
+	free(text);
 	facts_free(&facts);
 	free(dir);
 	free(state_dir);

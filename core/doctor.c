@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engines/attach_record.h"
+#include "engines/lun_record.h"
 #include "job.h"
 #include "perform.h"
 #include "report.h"
@@ -239,7 +240,10 @@ static void check_attachments(struct doctor *doctor)
 		struct loop_search search = { .record = &record };
 		char *file;
 
-		if (entry->d_name[0] == '.')
+		/* LUNs and sessions have a check of their own. */
+		if (entry->d_name[0] == '.' ||
+		    !strncmp(entry->d_name, LUN_RECORD_PREFIX, strlen(LUN_RECORD_PREFIX)) ||
+		    !strncmp(entry->d_name, SESSION_RECORD_PREFIX, strlen(SESSION_RECORD_PREFIX)))
 			continue;
 		file = text_format("%s/%s", path, entry->d_name);
 		if (attach_record_read(dirfd_, entry->d_name, &record, &err) != 1) {
@@ -304,6 +308,7 @@ static const struct {
 	{ "state", check_state },
 	{ "files", check_files },
 	{ "attachments", check_attachments },
+	{ "attachments", doctor_luns },
 	{ "limits", doctor_limits },
 	{ "batches", doctor_batches },
 	{ "legs", doctor_legs },

@@ -10,6 +10,7 @@
 
 #include "support/err.h"
 #include "sys/ioq.h"
+#include "sys/iscsi.h"
 #include "sys/lvm.h"
 #include "sys/virt.h"
 
@@ -96,6 +97,7 @@ void doctor_methods(struct doctor *doctor)
 	};
 	struct err err = ERR_INIT;
 	struct virt *virt = NULL;
+	const char *iscsi, *package;
 
 	doctor_method(doctor, "copy", NULL, NULL);
 	look_at_io(doctor);
@@ -105,6 +107,8 @@ void doctor_methods(struct doctor *doctor)
 		doctor_method(doctor, by_lvm[i].method, missing, "lvm2");
 		free(missing);
 	}
+	iscsi = iscsi_missing(&package);
+	doctor_method(doctor, "iscsi", iscsi, package);
 	if (virt_open(doctor->connect, VIRT_LIMIT_MS, &virt, &err) < 0)
 		doctor_method(doctor, "live", err.cause, "libvirt-daemon-system");
 	else

@@ -12,6 +12,7 @@
 #include "plan.h"
 
 struct err;
+struct lun_options;
 struct progress;
 struct terms;
 
@@ -73,8 +74,8 @@ int perform_doctor(bool fix, const struct perform_options *options, json_t **ret
  */
 void perform_lvm_options(const char *config, const char *devicesfile);
 
-/* attach and detach a volume to and from this host. */
-int perform_attach(const char *volume, bool readonly, bool raw,
+/* attach and detach a volume to and from this host; lun: how to get at an iSCSI LUN. */
+int perform_attach(const char *volume, bool readonly, bool raw, const struct lun_options *lun,
 		   const struct perform_options *options,
 		   json_t **ret_report, struct err *err);
 int perform_detach(const char *volume, const struct perform_options *options,

@@ -17,6 +17,11 @@
  *   kill-attach:1          SIGKILL itself once the record of an attachment is durable
  *   kill-attach:2          the same, once its loop device is made
  *   kill-detach:1          the same, once its loop device is released
+ *   kill-attach:1-7        for a LUN: once the login is recorded, its node record is made, it is
+ *                          logged in, that is recorded, the LUN is recorded, its disk is
+ *                          there, that is recorded
+ *   kill-detach:1-5        for a LUN: once it is flushed, its map is gone, its disk is gone, its
+ *                          session is logged out, the node record is deleted
  *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
  *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
  *   kill-repoint:2         the same, right after it

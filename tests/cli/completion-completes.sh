@@ -80,7 +80,7 @@ for command in $(commands); do
 			is "directories for $command $option" "$(offers "$command" "$option" = "$scratch/b")" "$scratch/bin/" ;;
 		--defaults | --max-latency | --rate-profile | --retries | --select | --window)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
-		--metrics)
+		--chap-file | --metrics)
 			ok "files for $command $option" test -n "$(offers "$command" "$option" =)" ;;
 		--serial | --target | --timeout)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
