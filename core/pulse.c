@@ -71,6 +71,7 @@ static void beat(struct pulse *pulse, bool force)
 	json_put(json, "bytes_per_second", json_u64(bytes_per_second));
 	json_put(json, "seconds_left", bytes_per_second && pulse->total ?
 		 json_u64(left / bytes_per_second) : json_null());
+	json_put(json, "waited_for", waits_to_json(&pulse->waits, 0));
 	text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	fd = open(pulse->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -90,6 +91,7 @@ void pulse_phase(struct pulse *pulse, const char *name, uint64_t total)
 	snprintf(pulse->phase, sizeof(pulse->phase), "%s", name);
 	pulse->total = total;
 	pulse->done = 0;
+	pulse->waits = (struct waits){ 0 };
 	pulse->sample_count = 0;
 	/* Whoever looks must not find the phase before for as long as this one does not move. */
 	beat(pulse, pulse->seen);
@@ -120,6 +122,19 @@ void pulse_end(struct pulse *pulse)
 	free(pulse->path);
 	free(pulse->new_path);
 	*pulse = (struct pulse){ .path = NULL };
+}
+
+json_t *waits_to_json(const struct waits *waits, uint64_t all_ns)
+{
+	uint64_t sum = waits->read_ns + waits->write_ns + waits->flush_ns + waits->limit_ns;
+	double all = (double)(all_ns > sum ? all_ns : sum);
+
+	if (!sum)
+		return json_null();
+	return json_pack("{s:f, s:f, s:f, s:f}", "reads", (double)waits->read_ns / all,
+			 "writes", (double)waits->write_ns / all,
+			 "flushes", (double)waits->flush_ns / all,
+			 "limit", (double)waits->limit_ns / all);
 }
 
 json_t *pulse_read(const char *job_dir)

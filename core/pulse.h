@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "support/monitor.h"
+
 #define PULSE_SAMPLES 16
 
 struct pulse {
@@ -20,6 +22,7 @@ struct pulse {
 	char phase[24];
 	size_t step, steps;		/* which of how many, from 1 */
 	uint64_t total, done;
+	struct waits waits;		/* of this phase */
 	uint64_t written_ns;
 	bool seen;			/* the file is there */
 	struct {
@@ -35,6 +38,9 @@ void pulse_advance(struct pulse *pulse, uint64_t done);
 
 /* Takes the file away. */
 void pulse_end(struct pulse *pulse);
+
+/* Shares of what was waited for, of all the time or of the sum, whichever is more; null: nothing was. */
+json_t *waits_to_json(const struct waits *waits, uint64_t all_ns);
 
 /* What is there, or NULL; only to be believed while the job's process lives. */
 json_t *pulse_read(const char *job_dir);

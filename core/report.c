@@ -178,21 +178,6 @@ static const char *destination_state(const struct job *job)
 	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";
 }
 
-/* Shares of the time that copying took, all runs together; null where nothing was copied. */
-static json_t *waits_report(const struct progress_record *record)
-{
-	const struct block_waits *waits = &record->waits;
-	uint64_t sum = waits->read_ns + waits->write_ns + waits->flush_ns + waits->limit_ns;
-	double all = (double)(record->copy_ns > sum ? record->copy_ns : sum);
-
-	if (!sum)
-		return json_null();
-	return json_pack("{s:f, s:f, s:f, s:f}", "reads", (double)waits->read_ns / all,
-			 "writes", (double)waits->write_ns / all,
-			 "flushes", (double)waits->flush_ns / all,
-			 "limit", (double)waits->limit_ns / all);
-}
-
 json_t *report_job(const struct job *job)
 {
 	const struct plan *plan = &job->plan;
@@ -219,7 +204,8 @@ json_t *report_job(const struct job *job)
 		"resumed_at", (json_int_t)record->resumed_at,
 		"durable_offset", (json_int_t)record->mark.offset,
 		"shared_extents", record->cloned));
-	json_put(json_object_get(json, "copy"), "waited_for", waits_report(record));
+	json_put(json_object_get(json, "copy"), "waited_for",
+		 waits_to_json(&record->waits, record->copy_ns));
 	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
 		"mode", verify_mode(&plan->move),
 		"algorithm", algorithm(&plan->move),
@@ -401,18 +387,18 @@ static char *row_copied(const json_t *r)
 	return text;
 }
 
-static char *row_waited(const json_t *r)
+/* NULL: for nothing. */
+static char *waited(const json_t *shares)
 {
 	static const struct {
 		const char *key, *text;
 	} kinds[] = {
-		{ "copy.waited_for.reads", "reads" }, { "copy.waited_for.writes", "writes" },
-		{ "copy.waited_for.flushes", "flushes" }, { "copy.waited_for.limit", "the rate limit" },
+		{ "reads", "reads" }, { "writes", "writes" }, { "flushes", "flushes" }, { "limit", "the rate limit" },
 	};
 	char *text = NULL;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		unsigned percent = (unsigned)(100 * json_number_value(value_at(r, kinds[i].key)));
+		unsigned percent = (unsigned)(100 * json_number_value(json_object_get(shares, kinds[i].key)));
 		char *more;
 
 		if (!percent)
@@ -422,6 +408,12 @@ static char *row_waited(const json_t *r)
 		text = more;
 	}
 	return text;
+}
+
+static char *row_waited(const json_t *r)
+{
+	return waited(value_at(r, "progress.waited_for") ? value_at(r, "progress.waited_for") :
+							   value_at(r, "copy.waited_for"));
 }
 
 static char *row_waits_for(const json_t *r)

@@ -45,6 +45,14 @@ static void pass_tick(struct monitor *mon)
 	pulse_advance(&self->job->pulse, self->job->pulse.done);
 }
 
+static void pass_waited(struct monitor *mon, const struct waits *waits)
+{
+	struct journalling_monitor *self = (struct journalling_monitor *)mon;
+
+	monitor_waited(self->drawn, waits);
+	self->job->pulse.waits = *waits;
+}
+
 static int journal_durable(struct monitor *mon, const struct mark *mark, struct err *err)
 {
 	struct journalling_monitor *self = (struct journalling_monitor *)mon;
@@ -129,7 +137,7 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 {
 	struct journalling_monitor mon = {
 		.base = { .phase = pass_phase, .advance = pass_advance,
-			  .tick = pass_tick, .durable = journal_durable },
+			  .tick = pass_tick, .waited = pass_waited, .durable = journal_durable },
 		.drawn = drawn,
 		.job = job,
 	};

@@ -29,19 +29,11 @@ struct block_copy_options {
 
 #define BLOCK_COPY_DEFAULTS { .sparse = true }
 
-/* Where the time went while nothing could be done but wait. */
-struct block_waits {
-	uint64_t read_ns;		/* only reads were in flight, or more of them */
-	uint64_t write_ns;
-	uint64_t flush_ns;
-	uint64_t limit_ns;		/* the rate that was asked for did not allow more */
-};
-
 struct block_copy_result {
 	struct mark mark;		/* as far as it came */
 	uint64_t nanoseconds;		/* spent here, without what came before a resume */
 	uint64_t rewritten;		/* delta: bytes that differed */
-	struct block_waits waits;
+	struct waits waits;
 	char engine[8];
 	char fallback[128];		/* why it is not io_uring; empty if it is */
 };

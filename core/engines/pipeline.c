@@ -314,6 +314,7 @@ static void look_up(struct pipeline *p)
 {
 	int asked = interrupt_requested();
 
+	monitor_waited(p->mon, &p->waits);
 	monitor_tick(p->mon);
 	if (asked && !p->stopping)
 		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "%s", interrupt_reason());

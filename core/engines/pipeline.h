@@ -124,7 +124,7 @@ struct pipeline {
 	uint64_t stall_ns, idle_ns;	/* idle: requests were in flight, and none came back */
 	unsigned depth, active;
 	unsigned reads, writes;		/* requests in flight */
-	struct block_waits waits;
+	struct waits waits;
 	struct slots slots;
 	uint64_t direct_end, write_end;	/* direct I/O can write up to the first */
 

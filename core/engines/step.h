@@ -94,7 +94,7 @@ struct progress_record {
 	struct mark mark;		/* the copy, as far as it is durable */
 	uint64_t copy_ns;		/* time spent copying, over all runs */
 	uint64_t verify_ns;
-	struct block_waits waits;	/* of the copy, over all runs */
+	struct waits waits;	/* of the copy, over all runs */
 	uint64_t source_diskseq;	/* of a source that was activated for the job: which activation, */
 	uint64_t source_written;	/* and what was written to it by then; 0: not known */
 	uint64_t resumed_at;		/* where the last resume took the copy up */

@@ -28,6 +28,12 @@ void monitor_tick(struct monitor *mon)
 		mon->tick(mon);
 }
 
+void monitor_waited(struct monitor *mon, const struct waits *waits)
+{
+	if (mon && mon->waited)
+		mon->waited(mon, waits);
+}
+
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err)
 {
 	if (!mon || !mon->durable)

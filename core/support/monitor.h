@@ -20,6 +20,14 @@ struct mark {
 	uint64_t bytes_written;		/* data written; less than bytes_data with delta */
 };
 
+/* Where the time went while nothing could be done but wait. */
+struct waits {
+	uint64_t read_ns;		/* only reads were in flight, or more of them */
+	uint64_t write_ns;
+	uint64_t flush_ns;
+	uint64_t limit_ns;		/* the rate that was asked for did not allow more */
+};
+
 struct monitor {
 	/* A phase begins: "copy", "verify", ...; total 0: it cannot be counted. */
 	void (*phase)(struct monitor *mon, const char *name, uint64_t total);
@@ -33,6 +41,9 @@ struct monitor {
 	/* Time passes, whether anything moves or not; some times a second. */
 	void (*tick)(struct monitor *mon);
 
+	/* What the phase has waited for so far; comes with the ticks of one that copies. */
+	void (*waited)(struct monitor *mon, const struct waits *waits);
+
 	/* Called after a flush; what it records must be durable when it returns 0. */
 	int (*durable)(struct monitor *mon, const struct mark *mark,
 		       struct err *err);
@@ -43,6 +54,7 @@ void monitor_phase(struct monitor *mon, const char *name, uint64_t total);
 void monitor_step(struct monitor *mon, size_t number, size_t count, const char *name);
 void monitor_advance(struct monitor *mon, uint64_t done);
 void monitor_tick(struct monitor *mon);
+void monitor_waited(struct monitor *mon, const struct waits *waits);
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err);
 
 #endif

@@ -25,10 +25,14 @@ counts() {
 		.bytes_done > 0 and .step == 2 and .steps == 5 and .bytes_per_second > 0'
 }
 ok "and how far it is, and how fast" wait_until counts
+waits() {
+	"$VOLMIG" status --json | jq -e '.jobs[0].progress.waited_for | .limit > 0.5 and .reads < 0.5'
+}
+ok "and what it waits for" wait_until waits
 ok "the table" "$VOLMIG" status
 has "has it, too" "$id copy      copying   copy " 'iB/s' '(running)'
 ok "the job's own page" "$VOLMIG" status 1111
-has "too" 'copy, step 2 of 5: ' ' of 6 MiB, '
+has "too" 'copy, step 2 of 5: ' ' of 6 MiB, ' '% for the rate limit'
 
 kill -USR1 $child
 answered() {
