@@ -14,6 +14,7 @@
 #include "engines/step.h"
 #include "support/calendar.h"
 #include "support/clock.h"
+#include "support/inject.h"
 #include "support/json.h"
 #include "support/log.h"
 #include "sys/blkdev.h"
@@ -107,7 +108,9 @@ static uint64_t latency(struct throttle *throttle)
 		if (!blkdev_times(throttle->disks.devs[i], &now))
 			continue;
 		if (was->requests && now.requests > was->requests) {
-			uint64_t us = (now.ms - was->ms) * 1000 / (now.requests - was->requests);
+			uint64_t us = (now.ms - was->ms) * 1000 / (now.requests - was->requests), more;
+
+			us += inject_number("request-us", &more) ? more : 0;
 
 			worst = us > worst ? us : worst;
 		}
