@@ -22,6 +22,12 @@ static int look(const char *text, bool raw, struct facts *ret_facts, struct err 
 {
 	int ret = inspect_named(text, SPEC_VOLUME, 0, ret_facts, err);
 
+	if (ret == 0 && facts_remote(ret_facts)) {
+		err_set(err, ERR_REFUSED, text, "is no volume of this host, and no device is made of it");
+		facts_free(ret_facts);
+		*ret_facts = (struct facts){ 0 };
+		return -1;
+	}
 	return ret < 0 || plan_check_lv(ret_facts, err) < 0 ? -1 : plan_check_volume(ret_facts, raw, err);
 }
 

@@ -62,7 +62,7 @@ static void look_at_io(struct doctor *doctor)
 	struct ioq *q = NULL;
 	int fd = 0;
 
-	if (ioq_open(&q, "uring", &fd, 1, memory, sizeof(memory), 1, &err) < 0)
+	if (ioq_open(&q, "uring", &(struct ioq_file){ .fd = fd }, 1, memory, sizeof(memory), 1, &err) < 0)
 		doctor_method(doctor, "io_uring", err.cause, NULL);
 	else
 		doctor_method(doctor, "io_uring", NULL, NULL);

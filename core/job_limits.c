@@ -101,19 +101,6 @@ static void add_group(struct text_list *things, const struct lv_facts *lv)
 	}
 }
 
-static void add_end(struct text_list *things, const struct facts *facts)
-{
-	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
-	dev_t dev = (dev_t)(is_file ? facts->dir_dev : facts->dev);
-
-	if (facts->lv)
-		add_group(things, facts->lv);
-	if (is_file && facts->dir)
-		add(things, text_format("fs:%u:%u", major(dev), minor(dev)));
-	if (dev)
-		add_disks(things, dev);
-}
-
 /* Of "qemu+ssh://user@host:22/system?..." the host; a local libvirt is localhost's, whatever its URI. */
 static char *host_of(const char *uri)
 {
@@ -141,6 +128,24 @@ static char *host_of(const char *uri)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c - 'A' + 'a');
 	return host;
+}
+
+static void add_end(struct text_list *things, const struct facts *facts)
+{
+	char *host = facts_remote(facts) ? host_of(facts->path) : NULL;
+	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
+	dev_t dev = (dev_t)(is_file ? facts->dir_dev : facts->dev);
+
+	/* What it lies on there is not known, and whose the host is does not matter. */
+	if (host)
+		add(things, text_format("host:%s", host));
+	free(host);
+	if (facts->lv)
+		add_group(things, facts->lv);
+	if (is_file && facts->dir)
+		add(things, text_format("fs:%u:%u", major(dev), minor(dev)));
+	if (dev)
+		add_disks(things, dev);
 }
 
 void limits_things(const struct plan *plan, struct text_list *ret_things)

@@ -22,11 +22,6 @@ static void replace(struct facts *facts, struct facts *by)
 	*by = (struct facts){ 0 };
 }
 
-static const char *base_name(const struct facts *source)
-{
-	return strrchr(source->path, '/') + 1;
-}
-
 /* A place that is a directory means the file of the source's name in it: is there one already? */
 static int look_into_directory(const struct facts *source, struct facts *destination,
 			       unsigned flags, struct err *err)
@@ -36,7 +31,7 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 	char *path;
 	int ret;
 
-	path = text_format("%s/%s", destination->path, base_name(source));
+	path = text_format("%s/%s", destination->path, facts_name(source));
 	spec.text = path;
 	spec.path = path;
 	ret = volume_inspect(&spec, flags, &inside, err);
@@ -68,7 +63,7 @@ static int look_into_group(const struct facts *source, struct facts *destination
 	/* Within its own group the source itself has the name. */
 	if (!is_pool && source->lv && !strcmp(source->lv->vg_uuid, there->vg_uuid))
 		return 0;
-	name = text_copy(base_name(source));
+	name = text_copy(facts_name(source));
 	pool = is_pool ? text_copy(there->name) : NULL;
 	spec.lv = name;
 	ret = volume_inspect(&spec, flags, &inside, err);

@@ -154,7 +154,7 @@ static int plan_destination(const struct request *request, const char *job_id,
 		return err_next(err, "leave --delta out to make a full copy");
 	}
 	move->create = true;
-	move->name = plan_base_name(is_directory ? move->source.path : dst->path);
+	move->name = is_directory ? text_copy(facts_name(&move->source)) : plan_base_name(dst->path);
 	/* Short whatever the name's length, and ours whoever finds it. */
 	move->temp_name = text_format(".volmig-%s", job_id);
 	return plan_check_new_file(move, dst, move->name, &plan->warnings, err);

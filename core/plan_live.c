@@ -105,6 +105,10 @@ static int plan_destination(const struct request *request, const char *job_id, s
 	}
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
+	if (facts_remote(dst)) {
+		err_set(err, ERR_REFUSED, dst->spec, "a running domain's disk does not move there so far");
+		return err_next(err, "shut the domain down first");
+	}
 	if (dst->kind) {
 		/* What the definition will say has to be true after a restart too; /dev/VG/NAME is. */
 		if (!strcmp(dst->kind, "block") && *dst->spec == '/')
@@ -123,7 +127,7 @@ static int plan_destination(const struct request *request, const char *job_id, s
 		return err_next(err, "leave --into-existing out to make a new one");
 	}
 	move->create = true;
-	move->name = plan_base_name(is_directory ? move->source.path : dst->path);
+	move->name = is_directory ? text_copy(facts_name(&move->source)) : plan_base_name(dst->path);
 	move->temp_name = text_format(".volmig-%s", job_id);
 	move->live.new_path = move_final_path(move);
 	return plan_check_new_file(move, dst, move->name, &plan->warnings, err);

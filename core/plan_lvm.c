@@ -404,7 +404,7 @@ int plan_new_lv(const struct request *request, const char *job_id, struct plan *
 		return -1;
 	move->create = true;
 	lvm->create = true;
-	move->name = to->wanted ? text_copy(to->wanted) : plan_base_name(move->source.path);
+	move->name = to->wanted ? text_copy(to->wanted) : text_copy(facts_name(&move->source));
 	move->temp_name = text_format("volmig_%s", job_id);
 	if (check_name(move->name, to, dst->spec, err) < 0 ||
 	    check_name(move->temp_name, to, dst->spec, err) < 0 ||

@@ -240,12 +240,10 @@ int block_check_leaf(struct volume *vol, struct leaves *leaves, uint64_t offset,
 		goto out;
 	}
 	while (got < length) {
-		ssize_t n = pread(vol->fd, (char *)data + got, want - got, (off_t)(base + got));
+		int64_t n = volume_read(vol, (char *)data + got, want - got, base + got);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0) {
-			err_sys(err, errno, vol->path, "cannot read at byte %llu",
+			err_sys(err, (int)-n, vol->path, "cannot read at byte %llu",
 				(unsigned long long)(base + got));
 			err->class = ERR_STOPPED;
 			goto out;

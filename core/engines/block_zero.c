@@ -74,10 +74,9 @@ static int zero_edge(struct volume *vol, uint64_t from, uint64_t end, uint64_t u
 {
 	uint64_t base = round_down(from, unit);
 	size_t length = (size_t)min_u64(unit, vol->bytes - base);
-	int fd = vol->fd_buffered >= 0 ? vol->fd_buffered : vol->fd;
 	unsigned char *data = NULL;
 	int ret = -1;
-	ssize_t n;
+	int64_t n;
 
 	if (from >= end)
 		return 0;
@@ -85,22 +84,24 @@ static int zero_edge(struct volume *vol, uint64_t from, uint64_t end, uint64_t u
 		edge_error(err, vol, ENOMEM, from);
 		goto out;
 	}
-	if (fd == vol->fd_buffered) {
+	if (vol->fd_buffered >= 0) {
 		memset(data, 0, unit);
-		n = pwrite(fd, data, end - from, (off_t)from);
-		if (n == (ssize_t)(end - from))
+		n = pwrite(vol->fd_buffered, data, end - from, (off_t)from);
+		if (n < 0)
+			n = -errno;
+		if (n == (int64_t)(end - from))
 			ret = 0;
 	} else {
-		n = pread(fd, data, length, (off_t)base);
-		if (n == (ssize_t)length) {
+		n = volume_read(vol, data, length, base);
+		if (n == (int64_t)length) {
 			memset(data + (from - base), 0, end - from);
-			n = pwrite(fd, data, length, (off_t)base);
-			if (n == (ssize_t)length)
+			n = volume_write(vol, data, length, base);
+			if (n == (int64_t)length)
 				ret = 0;
 		}
 	}
 	if (ret < 0)
-		edge_error(err, vol, n < 0 ? errno : EIO, from);
+		edge_error(err, vol, n < 0 ? (int)-n : EIO, from);
 out:
 	free(data);
 	return ret;

@@ -431,7 +431,7 @@ static unsigned choose_depth(const struct pipeline *p)
 static int setup(struct pipeline *p, struct err *err)
 {
 	uint64_t now = clock_ns();
-	int fds[2] = { -1, -1 };
+	struct ioq_file files[2];
 	int r;
 
 	p->err = err;
@@ -457,11 +457,11 @@ static int setup(struct pipeline *p, struct err *err)
 	for (unsigned i = 0; i < PIPELINE_REQUESTS; i++)
 		p->free_requests[p->free_request_count++] = i;
 	for (unsigned f = 0; f < p->file_count; f++)
-		fds[f] = p->files[f].vol->fd;
+		files[f] = (struct ioq_file){ p->files[f].vol->fd, p->files[f].vol->nbd };
 	r = slots_init(&p->slots, p->buffers ? p->depth : 0, p->buffers);
 	if (r < 0)
 		return err_sys(err, -r, NULL, "cannot allocate memory for I/O");
-	return ioq_open(&p->q, p->opt->engine, fds, p->file_count, p->slots.memory, p->slots.size,
+	return ioq_open(&p->q, p->opt->engine, files, p->file_count, p->slots.memory, p->slots.size,
 			PIPELINE_REQUESTS + 1, err);
 }
 

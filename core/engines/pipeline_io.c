@@ -60,6 +60,11 @@ static unsigned issue_piece(struct pipeline *p, struct item *item, unsigned file
 	unsigned settled = (unsigned)((end - start) / BLOCK_BYTES);
 	struct request *r;
 
+	/* Then another piece comes behind this one. */
+	if (vol->request_most && end - start > vol->request_most) {
+		end = start + vol->request_most;
+		settled = (unsigned)((end - start) / BLOCK_BYTES);
+	}
 	if (write && end > p->direct_end) {
 		/* What lies beyond write_end was rounding only. */
 		item->tail = p->direct_end < p->write_end;
@@ -144,7 +149,7 @@ static void fault_short(struct pipeline *p, const struct request *r, uint64_t at
 		return;
 	}
 	/* Reads overtake each other: this need not be the one that met the end. */
-	size = lseek(file->vol->fd, 0, SEEK_END);
+	size = file->vol->fd >= 0 ? lseek(file->vol->fd, 0, SEEK_END) : -1;
 	if (size >= 0 && (uint64_t)size < at)
 		at = (uint64_t)size;
 	err_set(pipeline_fault(p), file->short_class, file->vol->path,

@@ -49,6 +49,8 @@ static void add_disks(struct throttle *throttle, const struct facts *facts)
 {
 	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
 
+	if (facts_remote(facts))
+		return;
 	blkdev_physical((dev_t)(is_file ? facts->dir_dev : facts->dev), &throttle->disks);
 	for (size_t i = 0; facts->lv && i < facts->lv->pv_count; i++)
 		if (facts->lv->pvs[i].dev && (facts->lv->pvs[i].used_here || !facts->lv->name))

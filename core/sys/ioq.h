@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A queue of reads, writes and flushes on a few open files, with buffers known beforehand. */
+/* A queue of reads, writes and flushes on a few open files or NBD exports, with buffers known beforehand. */
 #ifndef SYS_IOQ_H
 #define SYS_IOQ_H
 
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct err;
+struct nbd;
 
 enum ioq_op {
 	IOQ_READ,
@@ -15,9 +16,14 @@ enum ioq_op {
 	IOQ_FLUSH,		/* fdatasync; orders itself after nothing: wait for the writes first */
 };
 
+struct ioq_file {
+	int fd;
+	struct nbd *nbd;	/* instead of fd; or NULL */
+};
+
 struct ioq_request {
 	enum ioq_op op;
-	unsigned file;		/* index into the fds given to ioq_open() */
+	unsigned file;		/* index into the files given to ioq_open() */
 	void *buffer;		/* inside the memory given to ioq_open() */
 	size_t length;
 	uint64_t offset;
@@ -32,16 +38,17 @@ struct ioq_result {
 struct ioq;
 
 /*
- * Open a queue over fds and over one block of page-aligned memory.
+ * Open a queue over files and over one block of page-aligned memory.
  *
  * engine is "uring", "sync", or NULL: what the environment variable VOLMIG_IO
  * says, else io_uring where the kernel has it and allows it (sysctl, seccomp),
- * else pread and pwrite.  depth is the most requests in flight.
+ * else pread and pwrite.  depth is the most requests in flight.  What is an
+ * export is none of that engine's business, but goes to its server.
  */
-int ioq_open(struct ioq **ret, const char *engine, const int *fds, unsigned fd_count,
+int ioq_open(struct ioq **ret, const char *engine, const struct ioq_file *files, unsigned file_count,
 	     void *memory, size_t memory_size, unsigned depth, struct err *err);
 
-/* "uring" or "sync". */
+/* "uring" or "sync", of exports alone "nbd". */
 const char *ioq_engine(const struct ioq *q);
 
 /* Why it is not io_uring though the caller did not say so, or NULL. */
@@ -63,7 +70,8 @@ int ioq_wait(struct ioq *q, struct ioq_result *results, unsigned max, unsigned t
 /*
  * NULL is fine.  Does not wait for requests that are still in flight: the
  * kernel finishes them, so the memory must be one that nobody uses again, and
- * the files stay open until then, whoever closes them.
+ * the files stay open until then, whoever closes them.  Exports stay the
+ * caller's, and forget their requests when they are closed.
  */
 void ioq_close(struct ioq *q);
 

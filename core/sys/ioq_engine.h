@@ -9,8 +9,9 @@
 
 /* The arguments of ioq_open(). */
 struct ioq_setup {
-	const int *fds;
-	unsigned fd_count;
+	const struct ioq_file *files;
+	unsigned file_count;
+	struct ioq *inner;		/* for exports: the queue of the other files */
 	void *memory;
 	size_t memory_size;
 	unsigned depth;
@@ -35,8 +36,11 @@ struct ioq_engine {
 	int (*wait)(struct ioq *q, struct ioq_result *results, unsigned max,
 		    unsigned timeout_ms);
 	void (*close)(struct ioq *q);
+
+	/* Readable when there are results.  NULL: it does its work in wait(). */
+	int (*poll_fd)(struct ioq *q);
 };
 
-extern const struct ioq_engine ioq_uring_engine, ioq_sync_engine;
+extern const struct ioq_engine ioq_uring_engine, ioq_sync_engine, ioq_nbd_engine;
 
 #endif

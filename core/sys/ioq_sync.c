@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct sync {
@@ -22,7 +21,8 @@ static int sync_open(struct ioq **ret, const struct ioq_setup *setup)
 
 	if (!s)
 		return -ENOMEM;
-	memcpy(s->fds, setup->fds, setup->fd_count * sizeof(s->fds[0]));
+	for (unsigned i = 0; i < setup->file_count; i++)
+		s->fds[i] = setup->files[i].fd;
 	s->size = setup->depth;
 	*ret = &s->q;
 	return 0;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define BRIEF_BYTES (4U << 20)		/* of memory: up to so much, only little is to be done */
 
@@ -63,7 +62,8 @@ static int uring_open(struct ioq **ret, const struct ioq_setup *setup)
 		free(u);
 		return -ENOSYS;
 	}
-	memcpy(u->fds, setup->fds, setup->fd_count * sizeof(u->fds[0]));
+	for (unsigned i = 0; i < setup->file_count; i++)
+		u->fds[i] = setup->files[i].fd;
 	/*
 	 * Registering saves work for each request, no more: where it is
 	 * refused (mostly for RLIMIT_MEMLOCK), requests name the plain thing.
@@ -73,7 +73,7 @@ static int uring_open(struct ioq **ret, const struct ioq_setup *setup)
 		*ret = &u->q;
 		return 0;
 	}
-	u->files_registered = io_uring_register_files(&u->ring, setup->fds, setup->fd_count) == 0;
+	u->files_registered = io_uring_register_files(&u->ring, u->fds, setup->file_count) == 0;
 	u->memory_registered = io_uring_register_buffers(&u->ring, &memory, 1) == 0;
 	*ret = &u->q;
 	return 0;
@@ -140,6 +140,11 @@ static int uring_wait(struct ioq *q, struct ioq_result *results, unsigned max,
 	return (int)n;
 }
 
+static int uring_poll_fd(struct ioq *q)
+{
+	return ((struct uring *)q)->ring.ring_fd;
+}
+
 static void uring_close(struct ioq *q)
 {
 	struct uring *u = (struct uring *)q;
@@ -162,4 +167,5 @@ const struct ioq_engine ioq_uring_engine = {
 	.submit	= uring_submit,
 	.wait	= uring_wait,
 	.close	= uring_close,
+	.poll_fd = uring_poll_fd,
 };

@@ -425,7 +425,7 @@ static int64_t do_now(struct nbd *nbd, const struct command *command)
 		if (interrupt_requested() > 1)
 			lose(nbd, EINTR);
 		else if (nbd->limit_ms && clock_ns() - start_ns > nbd->limit_ms * MILLISECOND)
-			lose(nbd, ETIMEDOUT);
+			lose(nbd, ETIME);
 	}
 	result = call->result;
 	call->state = CALL_FREE;
@@ -775,6 +775,11 @@ fail:
 const struct nbd_info *nbd_export_info(const struct nbd *nbd)
 {
 	return &nbd->info;
+}
+
+void nbd_export_set_limit(struct nbd *nbd, uint64_t limit_ms)
+{
+	nbd->limit_ms = limit_ms;
 }
 
 void nbd_export_connections(struct nbd *nbd, unsigned wanted)

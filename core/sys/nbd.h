@@ -57,6 +57,9 @@ int nbd_export_open_socket(struct nbd **ret, int fd, const char *export_name, co
 
 const struct nbd_info *nbd_export_info(const struct nbd *nbd);
 
+/* Another limit_ms from here on. */
+void nbd_export_set_limit(struct nbd *nbd, uint64_t limit_ms);
+
 /*
  * Have up to so many connections (NBD_CONNECTIONS_MOST at most) where the
  * server allows several and can be reached by a URI.  That fewer can be had is
@@ -67,7 +70,7 @@ void nbd_export_connections(struct nbd *nbd, unsigned wanted);
 /*
  * Each of these waits for its own end; what else is in flight goes on meanwhile.
  * -1: ERR_FAILED with the errno of the server or of the connection.  A call that is
- * not answered in time gives the connection up.
+ * not answered in time gives the connection up, with ETIME.
  */
 int nbd_export_read(struct nbd *nbd, void *buffer, size_t length, uint64_t offset, struct err *err);
 int nbd_export_write(struct nbd *nbd, const void *buffer, size_t length, uint64_t offset,

@@ -35,6 +35,13 @@ const struct nbd_info *nbd_export_info(const struct nbd *nbd)
 	abort();
 }
 
+void nbd_export_set_limit(struct nbd *nbd, uint64_t limit_ms)
+{
+	(void)nbd;
+	(void)limit_ms;
+	abort();
+}
+
 void nbd_export_connections(struct nbd *nbd, unsigned wanted)
 {
 	(void)nbd;

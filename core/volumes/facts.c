@@ -29,6 +29,7 @@ static const struct field {
 } fields[] = {
 	FIELD(NAME, spec),
 	FIELD(NAME, path),
+	FIELD(NAME, name),
 	FIELD(U64, dev),
 	FIELD(U64, ino),
 	FIELD(U64, diskseq),
@@ -239,6 +240,29 @@ static char *lv_not_same(const struct facts *was, const struct facts *is)
 	return is->wwid ? NULL : text_copy("it has no UUID");
 }
 
+static char *remote_not_same(const struct facts *was, const struct facts *is)
+{
+	if (strcmp(was->path, is->path))
+		return text_format("another address: %s, was %s", is->path, was->path);
+	if (differ(was->wwid, is->wwid))
+		return text_format("another volume: %s, was %s", is->wwid, was->wwid);
+	return is->bytes != was->bytes ? number_differs("size", is->bytes, was->bytes) : NULL;
+}
+
+bool facts_remote(const struct facts *facts)
+{
+	const struct volume_ops *ops = facts->kind ? volume_ops_by_kind(facts->kind) : NULL;
+
+	return ops && ops->open;
+}
+
+const char *facts_name(const struct facts *facts)
+{
+	const char *slash = strrchr(facts->path, '/');
+
+	return facts->name ? facts->name : slash ? slash + 1 : facts->path;
+}
+
 char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot)
 {
 	if (!was->kind || !is->kind) {
@@ -250,6 +274,8 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 		return text_format("a %s now, was a %s", is->kind, was->kind);
 	if (!strcmp(is->kind, lv_volume_ops.kind))
 		return lv_not_same(was, is);
+	if (facts_remote(is))
+		return remote_not_same(was, is);
 	return strcmp(is->kind, file_volume_ops.kind) ? block_not_same(was, is, same_boot) :
 							file_not_same(was, is, same_boot);
 }
@@ -329,6 +355,8 @@ bool facts_overlap(const struct facts *a, const struct facts *b)
 		return true;
 	if (strcmp(a->kind, b->kind))
 		return false;
+	if (facts_remote(a))
+		return !strcmp(a->path, b->path) || (a->wwid && b->wwid && !strcmp(a->wwid, b->wwid));
 	if (a->dev == b->dev && a->ino == b->ino)
 		return true;
 	if (!strcmp(a->kind, file_volume_ops.kind))

@@ -3,29 +3,48 @@
 #include "volumes/spec.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/err.h"
 #include "support/text.h"
 
-/* Names that belong to volumes which this volmig cannot move. */
-static const struct {
+/* Names of volumes that are reached in other ways than by a path of this host. */
+static const struct remote {
 	const char *prefix;
+	enum spec_kind kind;
 	const char *what;
-} foreign[] = {
-	{ "nbd://", "an NBD export" },
-	{ "nbds://", "an NBD export" },
-	{ "nbd+unix://", "an NBD export" },
-	{ "nbds+unix://", "an NBD export" },
-	{ "iscsi://", "an iSCSI LUN" },
-	{ "ssh://", "a volume of another host" },
-	{ "qcow2:", "a qcow2 image" },
-	{ "vmdk:", "a VMDK image" },
-	{ "vhdx:", "a VHDX image" },
-	{ "vdi:", "a VDI image" },
-	{ "rbd:", "a Ceph RBD image" },
+} remotes[] = {
+	{ "nbd://", SPEC_NBD, "an NBD export" },
+	{ "nbds://", SPEC_NBD, "an NBD export" },
+	{ "nbd+unix://", SPEC_NBD, "an NBD export" },
+	{ "nbds+unix://", SPEC_NBD, "an NBD export" },
+	{ "nbd+vsock://", SPEC_NBD, "an NBD export" },
+	{ "nbds+vsock://", SPEC_NBD, "an NBD export" },
+	{ "iscsi://", SPEC_ISCSI, "an iSCSI LUN" },
+	{ "ssh://", SPEC_SSH, "a volume of another host" },
+	{ "qcow2:", SPEC_QEMU, "a qcow2 image" },
+	{ "vmdk:", SPEC_QEMU, "a VMDK image" },
+	{ "vhdx:", SPEC_QEMU, "a VHDX image" },
+	{ "vdi:", SPEC_QEMU, "a VDI image" },
+	{ "rbd:", SPEC_QEMU, "a Ceph RBD image" },
 };
+
+static const struct remote *remote_of(const char *text)
+{
+	for (size_t i = 0; i < sizeof(remotes) / sizeof(remotes[0]); i++)
+		if (!strncmp(text, remotes[i].prefix, strlen(remotes[i].prefix)))
+			return &remotes[i];
+	return NULL;
+}
+
+const char *spec_noun(const char *text)
+{
+	const struct remote *remote = remote_of(text);
+
+	return remote ? remote->what : "a volume";
+}
 
 /* What LVM allows in names of groups and volumes, see lvm(8), VALID NAMES. */
 static bool is_lvm_name(const char *name, size_t len)
@@ -66,6 +85,106 @@ static void set_lv(struct spec *spec, const char *text, const char *name)
 	};
 }
 
+/* A path as a part of a URI: what would end it, or be taken for something else, as %XX.  Free it. */
+static char *uri_path(const char *path)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+	char *text = text_alloc(3 * strlen(path) + 1, 1), *to = text;
+
+	for (; *path; path++) {
+		if (strchr(plain, *path))
+			*to++ = *path;
+		else
+			to += sprintf(to, "%%%02X", (unsigned char)*path);
+	}
+	*to = '\0';
+	return text;
+}
+
+/*
+ * The URI of an NBD export as it means the same in any directory: files that
+ * its query names (the socket, keys and certificates) made absolute.
+ */
+static char *absolute_uri(const char *text, const char *cwd)
+{
+	static const char *const files[] = { "socket=", "tls-certificates=", "tls-psk-file=" };
+	const char *query = strchr(text, '?');
+	char *dir, *uri;
+
+	if (!query)
+		return text_copy(text);
+	dir = uri_path(cwd);
+	uri = text_format("%.*s", (int)(query - text), text);
+	/* Each part behind its '?', '&' or ';'. */
+	while (*query) {
+		size_t length = 1 + strcspn(query + 1, "&;");
+		char *longer = NULL;
+
+		for (size_t i = 0; !longer && i < sizeof(files) / sizeof(files[0]); i++) {
+			size_t key = strlen(files[i]);
+
+			if (strncmp(query + 1, files[i], key) || length == 1 + key || query[1 + key] == '/' ||
+			    !strncasecmp(query + 1 + key, "%2f", 3))
+				continue;
+			longer = text_format("%s%c%s%s/%.*s", uri, *query, files[i], dir,
+					     (int)(length - 1 - key), query + 1 + key);
+		}
+		if (!longer)
+			longer = text_format("%s%.*s", uri, (int)length, query);
+		free(uri);
+		uri = longer;
+		query += length;
+	}
+	free(dir);
+	return uri;
+}
+
+/* Is there a password in what stands before the host? */
+static bool has_password(const char *text)
+{
+	const char *host = strstr(text, "://");
+	size_t length = host ? strcspn(host + 3, "/?#") : 0;
+	const char *at = host ? memchr(host + 3, '@', length) : NULL;
+
+	return at && memchr(host + 3, ':', (size_t)(at - (host + 3)));
+}
+
+/* What stands behind the prefix is looked at by who knows the kind, when it is opened. */
+static int parse_remote(struct spec *spec, const struct remote *remote, const char *text,
+			const char *cwd, struct err *err)
+{
+	const char *rest = text + strlen(remote->prefix);
+	char *absolute;
+
+	if (!*rest) {
+		err_set(err, ERR_USAGE, text, "names no %s", strchr(remote->what, ' ') + 1);
+		return err_next(err, "for a file of that name write file:%s", text);
+	}
+	/* Not repeated: messages are kept. */
+	if (remote->kind != SPEC_QEMU && has_password(text)) {
+		err_set(err, ERR_USAGE, remote->prefix, "there is a password in that name");
+		return err_next(err, "leave it out: everybody on this host can read command lines");
+	}
+	if (remote->kind == SPEC_NBD)
+		absolute = absolute_uri(text, cwd);
+	else if (remote->kind == SPEC_QEMU && strcmp(remote->prefix, "rbd:") && *rest != '/')
+		absolute = text_format("%s%s/%s", remote->prefix, cwd, rest);
+	else
+		absolute = text_copy(text);
+	if (strlen(absolute) >= PATH_MAX) {
+		free(absolute);
+		return err_set(err, ERR_USAGE, text, "the name is too long");
+	}
+	*spec = (struct spec){
+		.kind = remote->kind,
+		.text = text_copy(text),
+		.remote = absolute,
+		.directory = remote->kind == SPEC_QEMU && rest[strlen(rest) - 1] == '/',
+	};
+	return 0;
+}
+
 int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 	       const char *cwd, struct err *err)
 {
@@ -76,14 +195,8 @@ int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 
 	if (!*text)
 		return err_set(err, ERR_USAGE, NULL, "the %s has an empty name", noun);
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
-		if (strncmp(text, foreign[i].prefix, strlen(foreign[i].prefix)))
-			continue;
-		err_set(err, ERR_USAGE, text,
-			"that names %s; this volmig moves raw files, block devices and logical volumes only",
-			foreign[i].what);
-		return err_next(err, "for a file of that name write file:%s", text);
-	}
+	if (remote_of(text))
+		return parse_remote(spec, remote_of(text), text, cwd, err);
 	if (!strncmp(text, "lvm:", 4)) {
 		if (is_path_form(text + 4) || !is_lvm_form(text + 4, SPEC_PLACE) ||
 		    (role == SPEC_VOLUME && !strchr(text + 4, '/'))) {
@@ -122,6 +235,7 @@ void spec_free(struct spec *spec)
 {
 	free(spec->text);
 	free(spec->path);
+	free(spec->remote);
 	free(spec->vg);
 	free(spec->lv);
 	*spec = (struct spec){ 0 };

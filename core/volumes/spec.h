@@ -12,6 +12,10 @@ enum spec_kind {
 	SPEC_PATH,		/* /srv/a/web.img, ./web.img, /dev/sdb */
 	SPEC_FILE,		/* file:web.img: a file for certain, never a device */
 	SPEC_LV,		/* vg0/web, lvm:vg0/web; for a place also vg0, lvm:vg0 */
+	SPEC_NBD,		/* nbd://, nbds://, nbd+unix://, ...: an export, by libnbd's rules */
+	SPEC_QEMU,		/* qcow2:, vmdk:, vhdx:, vdi:, rbd:, what QEMU's block drivers open */
+	SPEC_ISCSI,		/* iscsi://portal/iqn/lun */
+	SPEC_SSH,		/* ssh://[user@]host/VOLUME: of another host that has volmig */
 };
 
 enum spec_role {
@@ -22,7 +26,8 @@ enum spec_role {
 struct spec {
 	enum spec_kind kind;
 	char *text;		/* as given */
-	char *path;		/* made absolute against the working directory, not resolved; SPEC_LV: NULL */
+	char *path;		/* made absolute against the working directory, not resolved; or NULL (SPEC_LV, remote) */
+	char *remote;		/* SPEC_NBD and what follows it: the text, file names in it made absolute; else NULL */
 	char *vg, *lv;		/* SPEC_LV: the group and the volume (NULL: the group itself); else NULL */
 	bool directory;		/* ends in '/': a directory for certain */
 };
@@ -30,12 +35,15 @@ struct spec {
 /*
  * Pure: looks at nothing but the text (cwd is what relative names stand on).
  *
- * A name of a kind that this volmig cannot move (an NBD export, an iSCSI LUN,
- * ...) is told apart from nonsense: ERR_USAGE both, with a cause that
- * says which, and how to write a file of that name if one was meant.
+ * What is no name of its kind, and what has a password in it, is ERR_USAGE,
+ * with how to write a file of that name if one was meant.  Whether this volmig
+ * can move volumes of the kind is not looked at here.
  */
 int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 	       const char *cwd, struct err *err);
+
+/* What the kind is called in messages: "an NBD export", "a qcow2 image"; text is spec's. */
+const char *spec_noun(const char *text);
 
 void spec_free(struct spec *spec);
 

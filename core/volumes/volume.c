@@ -22,6 +22,7 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "sys/blkdev.h"
+#include "sys/nbd.h"
 #include "sys/signature.h"
 #include "sys/uses.h"
 #include "volumes/format.h"
@@ -33,12 +34,23 @@
 
 #define ALIGN_MAX 65536U
 
-static const struct volume_ops *const kinds[] = { &file_volume_ops, &block_volume_ops, &lv_volume_ops };
+static const struct volume_ops *const kinds[] = {
+	&file_volume_ops, &block_volume_ops, &lv_volume_ops, &nbd_volume_ops,
+};
 
 const struct volume_ops *volume_ops_by_kind(const char *kind)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strcmp(kinds[i]->kind, kind))
+			return kinds[i];
+	return NULL;
+}
+
+/* Of remote volumes; NULL: there are none so far that are called so. */
+static const struct volume_ops *ops_by_spec(enum spec_kind kind)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i]->spec_kind == (int)kind && kinds[i]->inspect)
 			return kinds[i];
 	return NULL;
 }
@@ -307,6 +319,18 @@ out:
 	return ret;
 }
 
+static int look_elsewhere(const struct spec *spec, unsigned flags, struct facts *facts,
+			  struct err *err)
+{
+	const struct volume_ops *ops = ops_by_spec(spec->kind);
+
+	if (ops)
+		return ops->inspect(spec, flags, facts, err);
+	err_set(err, ERR_USAGE, spec->text, "that names %s; this volmig does not move such volumes",
+		spec_noun(spec->text));
+	return err_next(err, "for a file of that name write file:%s", spec->text);
+}
+
 static int look(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err)
 {
 	const struct volume_ops *ops;
@@ -317,6 +341,8 @@ static int look(const struct spec *spec, unsigned flags, struct facts *facts, st
 	facts->spec = text_copy(spec->text);
 	if (spec->kind == SPEC_LV)
 		return look_for_lv(spec->vg, spec->lv, flags, facts, err);
+	if (spec->remote)
+		return look_elsewhere(spec, flags, facts, err);
 	facts->path = realpath(spec->path, NULL);
 	if (!facts->path && errno == ENOENT) {
 		found = look_for_lv_path(spec->path, 0, flags, facts, err);
@@ -359,8 +385,17 @@ int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_fact
 {
 	char *copy = text_copy(path);
 	struct spec spec = { .kind = SPEC_PATH, .text = copy, .path = copy };
-	int ret = volume_inspect(&spec, flags, ret_facts, err);
+	int ret;
 
+	if (*path != '/') {
+		free(copy);
+		ret = spec_parse(&spec, path, SPEC_VOLUME, "/", err);
+		if (ret == 0)
+			ret = volume_inspect(&spec, flags, ret_facts, err);
+		spec_free(&spec);
+		return ret;
+	}
+	ret = volume_inspect(&spec, flags, ret_facts, err);
 	free(copy);
 	/* A logical volume has many names, and is known by its UUID. */
 	if (ret == 0 && !ret_facts->lv && strcmp(ret_facts->path, path)) {
@@ -460,8 +495,25 @@ static int check_identity(const struct volume *vol, const struct facts *was,
 	return 0;
 }
 
+static int open_elsewhere(struct volume *vol, const struct facts *facts, unsigned flags,
+			  uint64_t patience_ms, struct err *err)
+{
+	if (vol->ops->open(vol, facts, flags, patience_ms, err) < 0)
+		return -1;
+	if (vol->bytes != facts->bytes)
+		return err_set(err, ERR_REFUSED, vol->path, "is not what it was: its size is %" PRIu64
+			       " bytes, was %" PRIu64, vol->bytes, facts->bytes);
+	return 0;
+}
+
 int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flags,
 		bool same_boot, struct err *err)
+{
+	return volume_open_within(ret_vol, facts, flags, same_boot, 0, err);
+}
+
+int volume_open_within(struct volume *ret_vol, const struct facts *facts, unsigned flags,
+		       bool same_boot, uint64_t patience_ms, struct err *err)
 {
 	const struct volume_ops *ops;
 	struct volume vol = VOLUME_INIT;
@@ -473,6 +525,12 @@ int volume_open(struct volume *ret_vol, const struct facts *facts, unsigned flag
 	ops = volume_ops_by_kind(facts->kind);
 	vol.ops = ops;
 	vol.path = text_copy(facts->path);
+	if (ops->open) {
+		if (open_elsewhere(&vol, facts, flags, patience_ms, err) < 0)
+			goto fail;
+		*ret_vol = vol;
+		return 0;
+	}
 	/* A logical volume by its UUID: its names may be another's by now. */
 	if (ops == &lv_volume_ops) {
 		/* The machine may have been restarted meanwhile. */
@@ -520,6 +578,8 @@ fail:
 
 int volume_flush(struct volume *vol, struct err *err)
 {
+	if (vol->nbd)
+		return nbd_export_flush(vol->nbd, err);
 	if (fdatasync(vol->fd) < 0)
 		return err_sys(err, errno, vol->path, "cannot make the data durable");
 	return 0;
@@ -527,7 +587,40 @@ int volume_flush(struct volume *vol, struct err *err)
 
 void volume_drop_cache(struct volume *vol, uint64_t offset, uint64_t length)
 {
-	posix_fadvise(vol->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+	if (vol->fd >= 0)
+		posix_fadvise(vol->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+}
+
+int64_t volume_read(struct volume *vol, void *buffer, size_t length, uint64_t offset)
+{
+	struct err err = ERR_INIT;
+	ssize_t n;
+
+	if (!vol->nbd) {
+		do {
+			n = pread(vol->fd, buffer, length, (off_t)offset);
+		} while (n < 0 && errno == EINTR);
+		return n < 0 ? -errno : n;
+	}
+	if (offset >= vol->bytes)
+		return 0;
+	if (length > vol->bytes - offset)
+		length = (size_t)(vol->bytes - offset);
+	return nbd_export_read(vol->nbd, buffer, length, offset, &err) < 0 ? -err.number : (int64_t)length;
+}
+
+int64_t volume_write(struct volume *vol, const void *buffer, size_t length, uint64_t offset)
+{
+	struct err err = ERR_INIT;
+	ssize_t n;
+
+	if (vol->nbd)
+		return nbd_export_write(vol->nbd, buffer, length, offset, &err) < 0 ? -err.number :
+										      (int64_t)length;
+	do {
+		n = pwrite(vol->fd, buffer, length, (off_t)offset);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
 }
 
 int volume_close(struct volume *vol, struct err *err)
@@ -541,6 +634,7 @@ int volume_close(struct volume *vol, struct err *err)
 		flock(vol->fd, LOCK_UN);
 	if (vol->fd >= 0 && close(vol->fd) < 0)
 		ret = err_sys(err, errno, vol->path, "closing it reports a lost write");
+	nbd_export_close(vol->nbd);
 	if (vol->ops && vol->ops->release)
 		vol->ops->release(vol);
 	free(vol->path);

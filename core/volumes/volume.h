@@ -15,6 +15,7 @@
 struct err;
 struct lv_facts;
 struct guest_use;
+struct nbd;
 struct spec;
 
 /*
@@ -24,8 +25,9 @@ struct spec;
  */
 struct facts {
 	char *spec;		/* as the user gave it */
-	const char *kind;	/* "file", "block", "lv"; NULL: there is nothing of that name */
-	char *path;		/* canonical absolute path; where nothing exists: where it would be */
+	const char *kind;	/* "file", "block", "lv", "nbd"; NULL: there is nothing of that name */
+	char *path;		/* canonical absolute path; where nothing exists: where it would be; remote: its URI */
+	char *name;		/* what a new volume of it is called; NULL: as the last part of path */
 
 	/* Identity: what the thing is, by whatever name it was called. */
 	uint64_t dev;		/* file: st_dev; block, lv: st_rdev (of an LV that is not active: 0) */
@@ -97,6 +99,15 @@ bool facts_tell_changes(const struct facts *was, bool same_boot);
 /* Do the two overlap, by whatever names: the same, or one a partition of the other? */
 bool facts_overlap(const struct facts *a, const struct facts *b);
 
+/*
+ * Is it reached by a connection and not by a path?  Then only its address and
+ * size are known to be its own, and its contents have to tell the rest.
+ */
+bool facts_remote(const struct facts *facts);
+
+/* What a new volume of it is called. */
+const char *facts_name(const struct facts *facts);
+
 enum inspect_flags {
 	INSPECT_USES = 1,	/* also find out who uses it: reads much of /proc, asks libvirt */
 	INSPECT_OUTSIDE = 2,	/* not what is in it, format and signature: for a look at what was inspected before */
@@ -114,7 +125,8 @@ int volume_inspect(const struct spec *spec, unsigned flags, struct facts *ret_fa
 
 /*
  * The same for a canonical path recorded earlier, no part of which may have
- * become a symbolic link: ERR_REFUSED, whoever made it may mean harm.
+ * become a symbolic link: ERR_REFUSED, whoever made it may mean harm.  A path
+ * that does not begin with '/' is the URI of a remote volume.
  */
 int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_facts,
 			struct err *err);
@@ -150,12 +162,14 @@ enum open_flags {
 struct volume {
 	const struct volume_ops *ops;
 	char *path;
-	int fd;
+	int fd;			/* -1: there is nbd instead */
+	struct nbd *nbd;	/* the connection by which a remote volume is reached; else NULL */
+	uint32_t request_most;	/* the longest read or write that it takes, a multiple of 4096; 0: any */
 	int fd_buffered;	/* file opened for writing: for a tail that direct I/O cannot write; else -1 */
 	bool direct;		/* O_DIRECT works; else direct_reason says why not */
 	char direct_reason[128];
 	uint64_t bytes;
-	uint32_t align;		/* offsets and lengths of direct I/O are multiples of it: 512 ... 65536 */
+	uint32_t align;		/* offsets and lengths of direct I/O are multiples of it: 512 ... 65536; remote: 1 ... */
 	uint32_t granularity;	/* smallest piece worth keeping as a hole: file system block, 4096 at least */
 	bool rotational;
 	bool fresh;		/* OPEN_FRESH, and its kind guarantees zeroes */
@@ -171,6 +185,17 @@ enum zero_how {
 
 struct volume_ops {
 	const char *kind;	/* "file", "block", "lv": stable, journalled */
+
+	/*
+	 * Remote kinds, which are no path: the spec_kind of their names, how
+	 * they are looked at, and how they are opened, by a connection.  An open
+	 * that fails leaves in vol what volume_close() has to release.  Others: 0 and NULL.
+	 */
+	int spec_kind;
+	int (*inspect)(const struct spec *spec, unsigned flags, struct facts *facts,
+		       struct err *err);
+	int (*open)(struct volume *vol, const struct facts *facts, unsigned flags,
+		    uint64_t patience_ms, struct err *err);
 
 	int open_flags;		/* in addition to the usual ones: O_EXCL for devices */
 
@@ -219,7 +244,7 @@ struct volume_ops {
 		    enum zero_how how, struct err *err);
 };
 
-extern const struct volume_ops file_volume_ops, block_volume_ops, lv_volume_ops;
+extern const struct volume_ops file_volume_ops, block_volume_ops, lv_volume_ops, nbd_volume_ops;
 
 /* NULL: there is no such kind. */
 const struct volume_ops *volume_ops_by_kind(const char *kind);
@@ -232,8 +257,19 @@ const struct volume_ops *volume_ops_by_kind(const char *kind);
 int volume_open(struct volume *vol, const struct facts *facts, unsigned flags,
 		bool same_boot, struct err *err);
 
-/* Everything written so far survives a power cut: fdatasync. */
+/* The same where a server has to answer: within so long, then and later; 0: for ever. */
+int volume_open_within(struct volume *vol, const struct facts *facts, unsigned flags,
+		       bool same_boot, uint64_t patience_ms, struct err *err);
+
+/* Everything written so far survives a power cut: fdatasync, or the server's word for it. */
 int volume_flush(struct volume *vol, struct err *err);
+
+/*
+ * One piece, aligned as vol wants it where I/O is direct, and waited for.
+ * Bytes, fewer at the end only; or a negative errno.
+ */
+int64_t volume_read(struct volume *vol, void *buffer, size_t length, uint64_t offset);
+int64_t volume_write(struct volume *vol, const void *buffer, size_t length, uint64_t offset);
 
 /*
  * Forget the cached pages of a flushed range, so that reading comes from the

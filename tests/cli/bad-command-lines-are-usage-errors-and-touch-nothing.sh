@@ -93,7 +93,7 @@ for command in migrate copy; do
 	refuses 3 "$command: a logical volume that is not there" \
 		"no volume group vg0; for a file of that name write ./vg0/web" \
 		"$VOLMIG" $command vg0/web ./b/
-	refuses 2 "$command: an NBD export" 'that names an NBD export' "$VOLMIG" $command ./a nbd://h/x
+	refuses 2 "$command: an NBD export without a name" 'names no NBD export' "$VOLMIG" $command ./a nbd://
 done
 
 for word in '' scrub Zero; do

@@ -27,6 +27,13 @@ static void check_parsed(const struct spec *spec, const char *text, enum spec_ro
 		assert(spec->lv ? *spec->lv && !strchr(spec->lv, '/') : role == SPEC_PLACE);
 		return;
 	}
+	if (spec->kind > SPEC_LV) {
+		assert(!spec->path && strlen(spec->remote) < PATH_MAX);
+		assert(spec_parse(&again, spec->remote, role, "/elsewhere", &err) == 0);
+		assert(again.kind == spec->kind && !strcmp(again.remote, spec->remote));
+		spec_free(&again);
+		return;
+	}
 	assert(spec->path[0] == '/');
 	assert(strlen(spec->path) < PATH_MAX);
 	assert((spec->kind == SPEC_FILE) == !strncmp(text, "file:", 5));
@@ -52,7 +59,7 @@ static void check(const char *text, enum spec_role role, const char *cwd)
 	} else {
 		assert(err.class == ERR_USAGE);
 		assert(err.cause[0]);
-		assert(!spec.text && !spec.path);
+		assert(!spec.text && !spec.path && !spec.remote);
 	}
 }
 

@@ -217,7 +217,7 @@ const char *scratch_engine(void **state)
 	int fd = STDIN_FILENO;
 
 	if (!strcmp(engine, "uring") &&
-	    ioq_open(&q, engine, &fd, 1, memory, sizeof(memory), 1, &error) < 0)
+	    ioq_open(&q, engine, &(struct ioq_file){ .fd = fd }, 1, memory, sizeof(memory), 1, &error) < 0)
 		skip();
 	ioq_close(q);
 	return engine;

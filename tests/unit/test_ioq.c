@@ -30,7 +30,7 @@
 
 struct bench {
 	struct ioq *q;
-	int fds[2];
+	struct ioq_file files[2];
 	unsigned char *memory;
 	size_t size;
 };
@@ -39,8 +39,8 @@ static void bench_close(struct bench *b)
 {
 	ioq_close(b->q);
 	munmap(b->memory, b->size);
-	close(b->fds[0]);
-	close(b->fds[1]);
+	close(b->files[0].fd);
+	close(b->files[1].fd);
 }
 
 /* Two files, "a" with data and "b" empty, 1 MiB each. */
@@ -51,11 +51,11 @@ static int bench_open(struct bench *b, const char *engine)
 	scratch_make("a", MIB);
 	scratch_fill("a", 0, MIB, 1);
 	scratch_make("b", MIB);
-	b->fds[0] = open("a", O_RDONLY | O_CLOEXEC);
-	b->fds[1] = open("b", O_RDWR | O_CLOEXEC);
+	b->files[0] = (struct ioq_file){ .fd = open("a", O_RDONLY | O_CLOEXEC) };
+	b->files[1] = (struct ioq_file){ .fd = open("b", O_RDWR | O_CLOEXEC) };
 	b->size = DEPTH * MIB;
 	b->memory = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return ioq_open(&b->q, engine, b->fds, 2, b->memory, b->size, DEPTH, &err);
+	return ioq_open(&b->q, engine, b->files, 2, b->memory, b->size, DEPTH, &err);
 }
 
 static void wait_for(struct ioq *q, struct ioq_result *result)
@@ -199,7 +199,7 @@ static void test_environment(void **state)
 	assert_int_equal(bench_open(&b, "sync"), 0);
 	ioq_close(b.q);
 	b.q = NULL;
-	assert_int_equal(ioq_open(&b.q, NULL, b.fds, 2, b.memory, b.size, DEPTH, &err), -1);
+	assert_int_equal(ioq_open(&b.q, NULL, b.files, 2, b.memory, b.size, DEPTH, &err), -1);
 	assert_int_equal(err.class, ERR_USAGE);
 	assert_string_equal(err.object, "VOLMIG_IO");
 	b.q = NULL;
@@ -237,7 +237,7 @@ static int forbidden(void *data)
 	ioq_close(b.q);
 	b.q = NULL;
 	/* What was asked for by name is not quietly replaced. */
-	EXPECT(ioq_open(&b.q, "uring", b.fds, 2, b.memory, b.size, DEPTH, &err) == -1);
+	EXPECT(ioq_open(&b.q, "uring", b.files, 2, b.memory, b.size, DEPTH, &err) == -1);
 	EXPECT(err.class == ERR_FAILED && err.number == number);
 	bench_close(&b);
 	return 0;

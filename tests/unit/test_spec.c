@@ -37,7 +37,14 @@ static int parse(struct spec *spec, const char *text, enum spec_role role, const
 		assert_string_equal(spec->text, text);
 		if (spec->kind == SPEC_LV) {
 			assert_null(spec->path);
+			assert_null(spec->remote);
 			assert_non_null(spec->vg);
+			return ret;
+		}
+		if (spec->kind > SPEC_LV) {
+			assert_null(spec->path);
+			assert_null(spec->vg);
+			assert_non_null(spec->remote);
 			return ret;
 		}
 		assert_null(spec->vg);
@@ -167,20 +174,95 @@ static const struct {
 	{ "lvm:/dev/vg1/web", AS_BOTH, "is no name of a logical volume", "file:lvm:/dev/vg1/web" },
 	{ "lvm:vg1/web/x", AS_BOTH, "is no name of a logical volume", "file:lvm:vg1/web/x" },
 
-	{ "nbd://h/export", AS_BOTH, "an NBD export", "file:nbd://h/export" },
-	{ "nbds://h/export", AS_BOTH, "an NBD export", "file:nbds://h/export" },
-	{ "nbd+unix:///export?socket=/run/x", AS_BOTH, "an NBD export", "file:nbd+unix" },
-	{ "nbds+unix:///export?socket=/run/x", AS_BOTH, "an NBD export", "file:nbds+unix" },
-	{ "iscsi://portal:3260/iqn.2003-01.org:t/0", AS_BOTH, "an iSCSI LUN", "file:iscsi" },
-	{ "qcow2:/srv/x.qcow2", AS_BOTH, "a qcow2 image", "file:qcow2:/srv/x.qcow2" },
-	{ "qcow2:/srv/b/", AS_BOTH, "a qcow2 image", "file:qcow2:/srv/b/" },
-	{ "rbd:pool/image", AS_BOTH, "a Ceph RBD image", "file:rbd:pool/image" },
-	{ "rbd:pool", AS_BOTH, "a Ceph RBD image", "file:rbd:pool" },
-	{ "ssh://root@host/vg0/web", AS_BOTH, "a volume of another host", "file:ssh" },
-	{ "vmdk:x", AS_BOTH, "a VMDK image", "file:vmdk:x" },
-	{ "vhdx:x", AS_BOTH, "a VHDX image", "file:vhdx:x" },
-	{ "vdi:x", AS_BOTH, "a VDI image", "file:vdi:x" },
+	{ "nbd://", AS_BOTH, "names no NBD export", "file:nbd://" },
+	{ "qcow2:", AS_BOTH, "names no qcow2 image", "file:qcow2:" },
+	{ "ssh://", AS_BOTH, "names no volume of another host", "file:ssh://" },
 };
+
+/* Names of volumes elsewhere, and what they are in any directory. */
+static const struct {
+	const char *text;
+	enum spec_kind kind;
+	const char *what;
+	const char *remote;		/* NULL: the text */
+} elsewhere[] = {
+	{ "nbd://h/export", SPEC_NBD, "an NBD export", NULL },
+	{ "nbds://user@h:10810/export", SPEC_NBD, "an NBD export", NULL },
+	{ "nbd+unix:///export?socket=/run/x", SPEC_NBD, "an NBD export", NULL },
+	{ "nbd+unix:///export?socket=%2Frun%2Fx", SPEC_NBD, "an NBD export", NULL },
+	{ "nbd+unix:///?socket=x", SPEC_NBD, "an NBD export", "nbd+unix:///?socket=" CWD "/x" },
+	{ "nbds+unix:///?tls-psk-file=k;socket=a/b&x=y", SPEC_NBD, "an NBD export",
+	  "nbds+unix:///?tls-psk-file=" CWD "/k;socket=" CWD "/a/b&x=y" },
+	{ "nbds://h?tls-certificates=pki", SPEC_NBD, "an NBD export",
+	  "nbds://h?tls-certificates=" CWD "/pki" },
+	{ "nbd://h/?socket=", SPEC_NBD, "an NBD export", NULL },
+	{ "nbd://h/?&&;", SPEC_NBD, "an NBD export", NULL },
+	{ "nbd+vsock://2/x", SPEC_NBD, "an NBD export", NULL },
+	{ "iscsi://portal:3260/iqn.2003-01.org:t/0", SPEC_ISCSI, "an iSCSI LUN", NULL },
+	{ "qcow2:/srv/x.qcow2", SPEC_QEMU, "a qcow2 image", NULL },
+	{ "qcow2:x", SPEC_QEMU, "a qcow2 image", "qcow2:" CWD "/x" },
+	{ "qcow2:b/", SPEC_QEMU, "a qcow2 image", "qcow2:" CWD "/b/" },
+	{ "vmdk:x", SPEC_QEMU, "a VMDK image", "vmdk:" CWD "/x" },
+	{ "vhdx:x", SPEC_QEMU, "a VHDX image", "vhdx:" CWD "/x" },
+	{ "vdi:x", SPEC_QEMU, "a VDI image", "vdi:" CWD "/x" },
+	{ "rbd:pool/image", SPEC_QEMU, "a Ceph RBD image", NULL },
+	{ "rbd:pool", SPEC_QEMU, "a Ceph RBD image", NULL },
+	{ "ssh://root@host/vg0/web", SPEC_SSH, "a volume of another host", NULL },
+};
+
+static void volumes_elsewhere(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(elsewhere); i++) {
+		for (enum spec_role role = SPEC_VOLUME; role <= SPEC_PLACE; role++) {
+			struct spec spec, again;
+			struct err err;
+
+			assert_int_equal(parse(&spec, elsewhere[i].text, role, CWD, &err), 0);
+			assert_int_equal(spec.kind, elsewhere[i].kind);
+			assert_string_equal(spec.remote, elsewhere[i].remote ?: elsewhere[i].text);
+			assert_string_equal(spec_noun(spec.text), elsewhere[i].what);
+			/* What is journalled means itself, wherever it is read. */
+			assert_int_equal(parse(&again, spec.remote, role, "/elsewhere", &err), 0);
+			assert_string_equal(again.remote, spec.remote);
+			spec_free(&again);
+			spec_free(&spec);
+		}
+	}
+}
+
+/* Directories with signs that mean something in a URI. */
+static void odd_directories(void **state)
+{
+	struct spec spec;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(&spec, "nbd+unix:///?socket=s", SPEC_VOLUME, "/a b&c?d#e", &err), 0);
+	assert_string_equal(spec.remote, "nbd+unix:///?socket=/a%20b%26c%3Fd%23e/s");
+	spec_free(&spec);
+}
+
+/* A password is refused, and shown to nobody. */
+static void passwords(void **state)
+{
+	static const char *const texts[] = {
+		"nbds://user:geheim@h/x", "nbd://:geheim@h", "ssh://root:geheim@h/vg0/web",
+		"iscsi://u:geheim@h/iqn/0",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct spec spec;
+		struct err err;
+
+		assert_int_equal(parse(&spec, texts[i], SPEC_VOLUME, CWD, &err), -1);
+		assert_non_null(strstr(err.cause, "password"));
+		assert_null(strstr(err.object, "geheim"));
+		assert_null(strstr(err.cause, "geheim"));
+		assert_null(strstr(err.next, "geheim"));
+	}
+}
 
 /* Names of logical volumes and, as places, of groups. */
 static const struct {
@@ -336,6 +418,9 @@ int main(void)
 		cmocka_unit_test(what_is_taken),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(logical_volumes),
+		cmocka_unit_test(volumes_elsewhere),
+		cmocka_unit_test(odd_directories),
+		cmocka_unit_test(passwords),
 		cmocka_unit_test(long_names),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(every_byte),
