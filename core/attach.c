@@ -113,16 +113,19 @@ static int attach_lun(const char *volume, bool readonly, bool raw, const struct 
 		if (ret == 0)
 			ret = check_guests(&facts, &guests, err);
 		/* A record of its own it has already; but is somebody using it? */
-		if (ret == 0 && !readonly && lun.already)
-			snprintf(attachment.device, sizeof(attachment.device), "%s", lun.device);
-		else if (ret == 0)
+		if (ret == 0 && (readonly || !lun.already))
 			ret = options->dry_run || !readonly ?
 			      host_attach_look(&facts, readonly, dir, &attachment, err) :
 			      host_attach(&facts, readonly, dir, &attachment, err);
+		if (!readonly)
+			snprintf(attachment.device, sizeof(attachment.device), "%s", lun.device);
 		attachment.already = lun.already;
 		if (ret < 0 && !options->dry_run && !lun.already &&
-		    lun_detach(lun.text, dir, &undone, &second) < 0)
+		    lun_detach(lun.text, dir, &undone, &second) < 0) {
 			err_context(err, "not detached again (%s)", second.cause);
+			err->class = ERR_STOPPED;
+			err_next(err, "volmig detach %s", lun.text);
+		}
 	}
 	if (ret == 0) {
 		free(facts.spec);
@@ -147,8 +150,8 @@ static int detach_lun(const char *volume, const struct perform_options *options,
 	struct facts facts = { 0 };
 	int ret = lun_detach_look(volume, dir, &lun, err);
 
-	if (ret == 0 && *lun.device && !lun.already) {
-		/* A loop device over it, or whoever uses it. */
+	if (ret == 0 && *lun.device && lun.readonly) {
+		/* The loop device over it; the disk itself need not be asked, and may not answer. */
 		ret = look(lun.device, true, &facts, err);
 		if (ret == 0)
 			ret = options->dry_run ? host_detach_look(&facts, dir, &attachment, err) :
@@ -161,6 +164,7 @@ static int detach_lun(const char *volume, const struct perform_options *options,
 		free(facts.spec);
 		facts.spec = text_copy(spec);
 		facts.kind = facts.kind ? facts.kind : "block";
+		facts.path = facts.path ? facts.path : text_copy(device.device);
 		attachment.already = lun.already;
 		attachment.readonly = attachment.loop;
 		if (!*attachment.device)

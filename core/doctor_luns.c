@@ -108,6 +108,8 @@ void doctor_luns(struct doctor *doctor)
 	else if (dirfd >= 0) {
 		lun_record_each(dirfd, look_at_lun, &left);
 		entries = fdopendir(dirfd);
+		if (entries)
+			rewinddir(entries);
 		while (entries && (entry = readdir(entries)))
 			if (!strncmp(entry->d_name, SESSION_RECORD_PREFIX, strlen(SESSION_RECORD_PREFIX)))
 				look_at_session(&left, dirfd, entry->d_name);

@@ -202,11 +202,7 @@ static int log_in(struct lun_now *now, const char *chap_file, struct lun_attachm
 	if (rc < 0)
 		goto undo;
 	inject_kill_at("kill-attach", 3);
-	for (unsigned ms = 0; !now->session && ms < SESSION_WAIT_MS; ms += 20) {
-		now->session = iscsi_session_of(&now->lun.target);
-		if (!now->session)
-			clock_sleep_ms(20);
-	}
+	now->session = iscsi_session_of(&now->lun.target);
 	if (!now->session) {
 		rc = err_set(err, ERR_FAILED, now->text, "logged in, but the kernel shows no session");
 		goto undo;
@@ -229,6 +225,17 @@ undo:
 out:
 	lun_secrets_free(&secrets);
 	return rc;
+}
+
+static int wait_up(const struct lun_now *now, struct err *err)
+{
+	for (unsigned ms = 0; ms < SESSION_WAIT_MS; ms += 20) {
+		if (iscsi_session_is_up(now->session))
+			return 0;
+		clock_sleep_ms(20);
+	}
+	err_set(err, ERR_FAILED, now->text, "the session with the target is down");
+	return err_next(err, "see whether the target can be reached: iscsiadm -m session -P 1");
 }
 
 /* ---- the disk ---- */
@@ -255,6 +262,9 @@ static int choose_device(struct lun_now *now, struct lun_attachment *ret, struct
 	if (found) {
 		snprintf(ret->device, sizeof(ret->device), "/dev/mapper/%s", map.name);
 		now->record.map = text_copy(map.name);
+		/* Its name is udev's to make. */
+		for (unsigned ms = 0; access(ret->device, F_OK) < 0 && ms < MAP_WAIT_MS; ms += 20)
+			clock_sleep_ms(20);
 	} else {
 		snprintf(ret->note, sizeof(ret->note),
 			 "multipathd runs, but has not made the disk a path of anything: see find_multipaths in multipath.conf(5)");
@@ -322,6 +332,7 @@ static void fill(const struct lun_now *now, struct lun_attachment *ret)
 	ret->shared = now->session && !now->ours;
 	if (now->there && now->disk.wwid)
 		snprintf(ret->wwid, sizeof(ret->wwid), "%s", now->disk.wwid);
+	ret->readonly = now->record.readonly;
 	if (now->there && now->recorded && !now->record.pending)
 		snprintf(ret->device, sizeof(ret->device), "%s%s",
 			 now->record.map ? "/dev/mapper/" : "/dev/",
@@ -405,6 +416,13 @@ static int refuse_missing(const char *text, struct err *err)
 	return -1;
 }
 
+static void not_undone(const struct lun_now *now, const struct err *why, struct err *err)
+{
+	err_context(err, "not undone (%s)", why->cause);
+	err->class = ERR_STOPPED;
+	err_next(err, "mend that, then volmig detach %s", now->text);
+}
+
 /* What it was stays known until it is detached: to be refused once is not to be accepted the next time. */
 static void remember(const struct lun_now *now, char *wwid)
 {
@@ -440,10 +458,14 @@ int lun_attach(const char *text, const struct lun_options *options, const char *
 		if (!now.session)
 			rc = log_in(&now, options->chap_file, ret, err);
 		if (rc == 0)
+			rc = wait_up(&now, err);
+		if (rc == 0)
 			lun_find_disk(&now);
-		if (rc == 0 && (rc = bring_disk(&now, options, ret, err)) < 0 &&
+		if (rc == 0)
+			rc = bring_disk(&now, options, ret, err);
+		if (rc < 0 && (now.own.text || now.record.text) &&
 		    lun_release(&now, false, ret, &second) < 0)
-			err_context(err, "not undone (%s)", second.cause);
+			not_undone(&now, &second, err);
 		if (rc < 0 && was)
 			remember(&now, was);
 		free(was);

@@ -27,6 +27,7 @@ struct lun_attachment {
 	char text[512];		/* iscsi://ADDRESS:PORT/IQN/LUN */
 	char device[256];	/* /dev/sdc, or multipath's /dev/mapper/NAME; empty: not there */
 	char wwid[256];
+	bool readonly;		/* as lun_options.readonly was */
 	bool shared;		/* the session is, or would be, somebody else's */
 	bool already;		/* attach: it was attached before; detach: it was not attached */
 	char note[512];		/* what the user should know; may be empty */

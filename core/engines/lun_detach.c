@@ -227,6 +227,7 @@ static void fill(const struct lun_now *now, struct lun_attachment *ret)
 	snprintf(ret->text, sizeof(ret->text), "%s", now->text);
 	ret->shared = now->session && !now->ours;
 	ret->already = !now->record.text;
+	ret->readonly = now->record.readonly;
 	if (now->there)
 		snprintf(ret->device, sizeof(ret->device), "%s%s", now->record.map ? "/dev/mapper/" : "/dev/",
 			 now->record.map ? now->record.map : now->disk.name);

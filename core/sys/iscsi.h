@@ -31,13 +31,13 @@ const char *iscsi_missing(const char **ret_package);
 
 /* ---- sessions, by sysfs; nothing of it can hang ---- */
 
-/* The number of the session with the target at that portal, if it is logged in; 0 none (they begin at 1). */
+/* The number of the session with the target at that portal, up or not; 0 none (they begin at 1). */
 unsigned iscsi_session_of(const struct iscsi_target *target);
 
 /* The highest number that there is: one that is made later has a higher one. */
 unsigned iscsi_session_newest(void);
 
-/* Is it up?  One that has lost its target is not, and comes back by itself. */
+/* Is it up?  One that is being made is not yet; one that has lost its target comes back by itself. */
 bool iscsi_session_is_up(unsigned session);
 
 /* A disk of a session. */

@@ -47,17 +47,12 @@ static bool attr_is(const char *dir, const char *name, const char *wanted)
 	return is;
 }
 
-static bool session_state_is(unsigned session, const char *state)
+bool iscsi_session_is_up(unsigned session)
 {
 	char dir[64];
 
 	snprintf(dir, sizeof(dir), SESSIONS "%u", session);
-	return attr_is(dir, "state", state);
-}
-
-bool iscsi_session_is_up(unsigned session)
-{
-	return session_state_is(session, "LOGGED_IN");
+	return attr_is(dir, "state", "LOGGED_IN");
 }
 
 /* The numbers of all sessions, the lowest first where the names sort so; free them. */
@@ -121,9 +116,7 @@ unsigned iscsi_session_of(const struct iscsi_target *target)
 		char dir[64];
 
 		snprintf(dir, sizeof(dir), SESSIONS "%u", sessions[i]);
-		/* One that is only being made, or taken down, is free. */
-		if (attr_is(dir, "targetname", target->name) && leads_to(sessions[i], target) &&
-		    !session_state_is(sessions[i], "FREE"))
+		if (attr_is(dir, "targetname", target->name) && leads_to(sessions[i], target))
 			session = sessions[i];
 	}
 	free(sessions);

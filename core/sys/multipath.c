@@ -20,7 +20,7 @@
 #include "sys/blkdev.h"
 
 #define SOCKET_NAME "/org/kernel/linux/storage/multipathd"	/* abstract; in older and newer versions */
-#define LIMIT_MS 30000
+#define LIMIT_MS 10000
 #define REPLY_MAX (16U << 20)
 
 static int dial(void)
