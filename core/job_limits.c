@@ -11,6 +11,7 @@
 #include "support/json.h"
 #include "sys/blkdev.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 static const char *const names[LIMIT_KINDS] = { "max-jobs", "device", "vg", "fs", "host" };
 
@@ -132,8 +133,9 @@ static char *host_of(const char *uri)
 
 static void add_end(struct text_list *things, const struct facts *facts)
 {
-	char *host = facts_remote(facts) ? host_of(facts->path) : NULL;
-	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
+	/* The cluster of an RBD image is many. */
+	char *host = facts_remote(facts) && strstr(facts->path, "://") ? host_of(facts->path) : NULL;
+	bool is_file = !facts->kind || volume_is_file(facts);
 	dev_t dev = (dev_t)(is_file ? facts->dir_dev : facts->dev);
 
 	/* What it lies on there is not known, and whose the host is does not matter. */

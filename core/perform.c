@@ -32,6 +32,7 @@
 #include "volumes/lv.h"
 #include "volumes/guests.h"
 #include "volumes/lvm_group.h"
+#include "volumes/qemu.h"
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
 #define STOP_WAIT_NS (300 * 1000000000ULL)
@@ -258,6 +259,8 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 	}
 	if (job->plan.move.lvm.create) {
 		/* Its group is found again by its UUID when it is needed. */
+	} else if (job->plan.move.create && qemu_is_rbd(&job->plan.move.destination)) {
+		/* What is in the pool under the names of the job is looked at before each act. */
 	} else if (job->plan.move.create) {
 		if (check_place(job, err) < 0)
 			goto out;

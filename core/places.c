@@ -9,6 +9,7 @@
 #include "plan.h"
 #include "support/err.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 #include "volumes/volume.h"
 
 /* What was asked for, as it was written, is something else on a closer look. */
@@ -28,10 +29,12 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 {
 	struct facts inside = { 0 };
 	struct spec spec = { .kind = SPEC_PATH };
-	char *path;
+	char *path, *name;
 	int ret;
 
-	path = text_format("%s/%s", destination->path, facts_name(source));
+	name = source->qemu ? qemu_new_name(source, destination) : text_copy(facts_name(source));
+	path = text_format("%s/%s", destination->path, name);
+	free(name);
 	spec.text = path;
 	spec.path = path;
 	ret = volume_inspect(&spec, flags, &inside, err);
@@ -41,6 +44,41 @@ static int look_into_directory(const struct facts *source, struct facts *destina
 		ret = err_set(err, ERR_REFUSED, path, "is a directory, so no file of that name can be made");
 	facts_free(&inside);
 	free(path);
+	return ret;
+}
+
+/* The same for a place where QEMU makes volumes: a directory for images, or a pool. */
+static int look_into_qemu_place(const struct facts *source, struct facts *destination, unsigned flags,
+				struct err *err)
+{
+	const struct qemu_facts *place = destination->qemu;
+	struct spec spec = { .kind = SPEC_QEMU };
+	struct facts inside = { 0 };
+	char *name, *path = NULL, *text;
+	int ret;
+
+	if (place->image || (destination->dir && strcmp(destination->dir, destination->path)))
+		return 0;
+	name = qemu_new_name(source, destination);
+	if (destination->dir) {
+		path = text_format("%s/%s", strcmp(destination->dir, "/") ? destination->dir : "", name);
+		text = text_format("%s:%s", place->driver, path);
+	} else {
+		text = text_format("rbd:%s/%s%s%s%s%s", place->pool, name, place->conf ? ":conf=" : "",
+				   place->conf ? place->conf : "", place->user ? ":id=" : "",
+				   place->user ? place->user : "");
+	}
+	spec.text = text;
+	spec.remote = text;
+	ret = volume_inspect(&spec, flags, &inside, err);
+	if (ret == 0 && (inside.kind || !inside.dir))
+		replace(destination, &inside);
+	else if (ret == 0 && !strcmp(inside.dir, inside.path))
+		ret = err_set(err, ERR_REFUSED, path, "is a directory, so no image of that name can be made");
+	facts_free(&inside);
+	free(text);
+	free(path);
+	free(name);
 	return ret;
 }
 
@@ -63,7 +101,7 @@ static int look_into_group(const struct facts *source, struct facts *destination
 	/* Within its own group the source itself has the name. */
 	if (!is_pool && source->lv && !strcmp(source->lv->vg_uuid, there->vg_uuid))
 		return 0;
-	name = text_copy(facts_name(source));
+	name = source->qemu ? qemu_stem(source) : text_copy(facts_name(source));
 	pool = is_pool ? text_copy(there->name) : NULL;
 	spec.lv = name;
 	ret = volume_inspect(&spec, flags, &inside, err);
@@ -147,6 +185,8 @@ int places_look(const struct request *request, const struct facts *source, unsig
 	ret = 0;
 	if (pvs.count && is_place)
 		ret = to_own_pvs(source, &pvs, &first, err);
+	else if (is_place && source->kind && !first.kind && first.qemu)
+		ret = look_into_qemu_place(source, &first, flags, err);
 	else if (is_place && source->kind && !first.kind && first.dir && !strcmp(first.dir, first.path))
 		ret = look_into_directory(source, &first, flags, err);
 	else if (is_place && source->kind && first.lv)

@@ -8,6 +8,7 @@
 
 #include "support/err.h"
 #include "volumes/guests.h"
+#include "volumes/qemu.h"
 
 static int check_source(const struct request *request, const struct plan *plan, struct err *err)
 {
@@ -21,6 +22,8 @@ static int check_source(const struct request *request, const struct plan *plan, 
 	if (request->state_dir && strcmp(source->path, request->state_dir) &&
 	    plan_is_below(source->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, source->spec, "is in volmig's own state directory");
+	if (plan_check_qemu(source, err) < 0)
+		return -1;
 	uses = guests_uses_besides(source, shut_off);
 	if (uses) {
 		err_set(err, ERR_REFUSED, source->spec, "in use: %s", uses);
@@ -100,6 +103,8 @@ static int check_existing(const struct request *request, const struct facts *sou
 	}
 	if (destination->read_only)
 		return err_set(err, ERR_REFUSED, destination->spec, "destination is read-only");
+	if (plan_check_qemu(destination, err) < 0 || plan_check_overwritten(destination, err) < 0)
+		return -1;
 	if (holds)
 		text_list_add(&plan->warnings, text_format("%s on %s is overwritten",
 							   holds, destination->path));
@@ -117,31 +122,17 @@ char *plan_base_name(const char *path)
 	return text_copy(slash ? slash + 1 : path);
 }
 
-/* Fill in what is made where, or what is overwritten. */
-static int plan_destination(const struct request *request, const char *job_id,
-			    struct plan *plan, struct err *err)
+/* Nothing is there: may it be made?  is_directory: what was named is a directory, or a pool. */
+int plan_check_creation(const struct request *request, const struct facts *dst, bool is_directory,
+			struct err *err)
 {
-	struct move *move = &plan->move;
-	struct facts *dst = &move->destination;
-	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
 	bool may_create = request->command == COMMAND_MIGRATE || request->create;
 
-	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
-		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
-	if (!dst->kind && dst->lv)
-		return plan_new_lv(request, job_id, plan, err);
-	if (dst->kind) {
-		if (request->create) {
-			err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
-			return err_next(err, "leave --create out to copy onto it");
-		}
-		return check_existing(request, &move->source, dst, plan, err);
-	}
 	if (is_directory && !may_create) {
-		err_set(err, ERR_REFUSED, dst->spec, "is a directory, not a volume");
-		return err_next(err, "use --create to make a new file in it");
+		err_set(err, ERR_REFUSED, dst->spec, "is a %s, not a volume", dst->dir ? "directory" : "pool");
+		return err_next(err, "use --create to make a new volume in it");
 	}
-	if (!may_create && !plan_is_below(dst->dir, "/dev")) {
+	if (!may_create && !(dst->dir && plan_is_below(dst->dir, "/dev"))) {
 		err_set(err, ERR_REFUSED, dst->spec, "no such volume");
 		return err_next(err, "use --create to make it");
 	}
@@ -153,8 +144,35 @@ static int plan_destination(const struct request *request, const char *job_id,
 		err_set(err, ERR_REFUSED, dst->spec, "--delta needs a destination that exists");
 		return err_next(err, "leave --delta out to make a full copy");
 	}
+	return 0;
+}
+
+/* Fill in what is made where, or what is overwritten. */
+static int plan_destination(const struct request *request, const char *job_id,
+			    struct plan *plan, struct err *err)
+{
+	struct move *move = &plan->move;
+	struct facts *dst = &move->destination;
+	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
+
+	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
+		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
+	if (!dst->kind && dst->lv)
+		return plan_new_lv(request, job_id, plan, err);
+	if (!dst->kind && dst->qemu)
+		return plan_new_image(request, job_id, plan, err);
+	if (dst->kind) {
+		if (request->create) {
+			err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
+			return err_next(err, "leave --create out to copy onto it");
+		}
+		return check_existing(request, &move->source, dst, plan, err);
+	}
+	if (plan_check_creation(request, dst, is_directory, err) < 0)
+		return -1;
 	move->create = true;
-	move->name = is_directory ? text_copy(facts_name(&move->source)) : plan_base_name(dst->path);
+	move->name = !is_directory ? plan_base_name(dst->path) :
+		     move->source.qemu ? qemu_new_name(&move->source, dst) : text_copy(facts_name(&move->source));
 	/* Short whatever the name's length, and ours whoever finds it. */
 	move->temp_name = text_format(".volmig-%s", job_id);
 	return plan_check_new_file(move, dst, move->name, &plan->warnings, err);
@@ -170,12 +188,14 @@ static char *no_reflink(const struct request *request, const struct move *move)
 	if (request->force_host_copy)
 		return text_copy("--force-host-copy");
 	if (strcmp(src->kind, "file"))
-		return text_format("%s is a %s", src->path,
-				   src->lv ? "logical volume" : "block device");
+		return text_format("%s is %s", src->path, src->lv ? "a logical volume" :
+				   src->qemu ? "opened by QEMU" : "a block device");
 	if (!move->create)
 		return text_copy("the destination exists already");
 	if (dst->lv)
 		return text_copy("the destination is a logical volume");
+	if (dst->qemu)
+		return text_copy("the destination is no raw file");
 	if (!src->reflinks || !dst->reflinks)
 		return text_format("%s on %s cannot share extents between files",
 				   src->reflinks ? dst->fs_type : src->fs_type,
@@ -196,6 +216,7 @@ static int choose_method(const struct request *request, struct plan *plan, struc
 			       "method %s is for logical volumes or for volumes in use, and this is a %s that nobody uses",
 			       request->method,
 			       !strcmp(plan->move.source.kind, "file") ? "file" :
+			       plan->move.source.qemu ? "volume that QEMU opens" :
 			       plan->move.source.lv ? "logical volume that goes to another place than physical volumes of its group" :
 			       "block device");
 	}
@@ -218,7 +239,7 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 {
 	struct move *move = &plan->move;
 	bool keep = request->keep_source || request->command != COMMAND_MIGRATE;
-	bool is_file = !strcmp(move->source.kind, "file");
+	bool is_file = volume_is_file(&move->source);
 
 	if (request->verify == VERIFY_NONE && !keep) {
 		keep = true;
@@ -229,7 +250,9 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 		return err_set(err, ERR_USAGE, "--wipe",
 			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source and --verify=none");
 	move->wipe = request->wipe;
-	move->remove = !keep && (is_file || move->source.lv);
+	move->remove = !keep && (is_file || move->source.lv || qemu_is_rbd(&move->source));
+	if (move->source.qemu && !qemu_is_lun(&move->source) && plan_check_removal(move, err) < 0)
+		return -1;
 	if (!keep && !move->remove && request->wipe == WIPE_NONE)
 		text_list_add(&plan->warnings, text_format(
 			"%s is a block device and stays as it is: use --wipe=discard or --wipe=zero to empty it",
@@ -266,12 +289,13 @@ static void plan_steps(struct plan *plan)
 	struct move *move = &plan->move;
 
 	const struct lvm_move *lvm = &move->lvm;
-	uint64_t bytes = lvm->create ? lvm->bytes : move->create ? 0 : move->destination.bytes;
+	uint64_t bytes = lvm->create ? lvm->bytes : move->create ? move->new_bytes : move->destination.bytes;
 
 	if (lvm->activate_source || lvm->activate_destination)
 		plan_add_step(plan, &activate_step);
 	if (move->create)
-		plan_add_step(plan, lvm->create ? &create_lv_step : &create_file_step);
+		plan_add_step(plan, lvm->create ? &create_lv_step :
+			      qemu_is_rbd(&move->destination) ? &create_image_step : &create_file_step);
 	plan_add_step(plan, !strcmp(plan->method, "reflink") ? &reflink_step : &copy_step);
 	if (bytes > move->source.bytes)
 		plan_add_step(plan, &zero_tail_step);
@@ -299,6 +323,7 @@ int plan_copy(const struct request *request, const char *job_id, struct plan *pl
 	    choose_method(request, plan, err) < 0 ||
 	    plan_retirement(request, plan, err) < 0)
 		return -1;
+	plan_qemu_warnings(plan);
 	plan_steps(plan);
 	return 0;
 }

@@ -23,6 +23,8 @@ bool plan_is_below(const char *path, const char *dir);
 /* Ground that policies share: may a new file be made there, how the source is retired in the end. */
 int plan_check_new_file(const struct move *move, const struct facts *destination, const char *name,
 			struct text_list *warnings, struct err *err);
+int plan_check_creation(const struct request *request, const struct facts *destination, bool is_directory,
+			struct err *err);
 int plan_retirement(const struct request *request, struct plan *plan, struct err *err);
 
 /* The last part of a path; free it. */
@@ -39,6 +41,17 @@ int plan_live(const struct request *request, const char *job_id, struct plan *pl
 /* To, from and between logical volumes; those methods that move them online are plan_lvm_online()'s. */
 int plan_lvm(const struct request *request, const char *job_id, struct plan *plan,
 	     struct err *err);
+
+/*
+ * Volumes that QEMU opens: can it be read and written, may it be overwritten or
+ * removed, what is made at the place destination.qemu.  Content with all else.
+ */
+int plan_check_qemu(const struct facts *facts, struct err *err);
+int plan_check_overwritten(const struct facts *destination, struct err *err);
+int plan_check_removal(const struct move *move, struct err *err);
+void plan_qemu_warnings(struct plan *plan);
+int plan_new_image(const struct request *request, const char *job_id, struct plan *plan,
+		   struct err *err);
 
 /* Fill in the logical volume that is made at the place destination.lv. */
 int plan_new_lv(const struct request *request, const char *job_id, struct plan *plan,

@@ -10,6 +10,7 @@
 #include "plan.h"
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/qemu.h"
 
 /* ---- building ---- */
 
@@ -35,10 +36,10 @@ static json_t *destination_report(const struct move *move)
 	json_put(json, "spec", json_text(dst->spec));
 	json_put(json, "path", json_text(path));
 	json_put(json, "kind", json_string(move->online.vg ? "pv" : move->lvm.create ? "lv" :
-					   move->create ? "file" : dst->kind));
+					   move->create ? (dst->qemu ? dst->qemu->driver : "file") : dst->kind));
 	json_put(json, "bytes", json_u64(move->online.vg ? move->source.bytes :
 					  move->lvm.create ? move->lvm.bytes :
-					  move->create ? move_bytes(move) : dst->bytes));
+					  move->create ? move_new_bytes(move) : dst->bytes));
 	json_put(json, "created", json_boolean(move->create));
 	free(path);
 	return json;
@@ -172,7 +173,8 @@ static const char *destination_state(const struct job *job)
 		       job->steps_done || job->step_begun ? "unfinished" : "untouched";
 	if (move->create) {
 		if (!job->record.target.kind)
-			return step_is_begun(job, &create_file_step) ? "unfinished" : "absent";
+			return step_is_begun(job, &create_file_step) || step_is_begun(job, &create_image_step) ?
+			       "unfinished" : "absent";
 		return step_is_done(job, &publish_step) && whole ? "complete" : "unfinished";
 	}
 	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";

@@ -8,6 +8,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 void move_free(struct move *move)
 {
@@ -31,6 +32,8 @@ json_t *move_to_json(const struct move *move)
 	json_put(json, "create", json_boolean(move->create));
 	json_put(json, "name", json_name(move->name));
 	json_put(json, "temp_name", json_name(move->temp_name));
+	if (move->new_bytes)
+		json_put(json, "new_bytes", json_u64(move->new_bytes));
 	json_put(json, "verify", json_string(move->verify == VERIFY_FULL ? "full" : "none"));
 	json_put(json, "sparse", json_boolean(move->sparse));
 	json_put(json, "delta", json_boolean(move->delta));
@@ -71,6 +74,7 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 	move->create = json_get_bool(json, "create");
 	move->name = json_name_get(json_object_get(json, "name"));
 	move->temp_name = json_name_get(json_object_get(json, "temp_name"));
+	move->new_bytes = json_get_u64(json, "new_bytes");
 	move->verify = strcmp(verify, "none") ? VERIFY_FULL : VERIFY_NONE;
 	move->sparse = json_get_bool(json, "sparse");
 	move->delta = json_get_bool(json, "delta");
@@ -81,7 +85,8 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 	move->stall_ms = json_get_u64(json, "stall_ms");
 	live_move_from_json(&move->live, json_object_get(json, "live"));
 	if (move->create && (!move->name || !move->temp_name ||
-			     (move->lvm.create ? !move->destination.lv : !move->destination.dir))) {
+			     (move->lvm.create ? !move->destination.lv :
+			      !move->destination.dir && !qemu_is_rbd(&move->destination)))) {
 		move_free(move);
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan does not say what it makes");
 	}
@@ -102,7 +107,14 @@ static char *new_path(const struct move *move, const char *name)
 
 	if (move->lvm.create)
 		return text_format("/dev/%s/%s", move->destination.lv->vg_name, name);
+	if (qemu_is_rbd(&move->destination))
+		return text_format("rbd:%s/%s", move->destination.qemu->pool, name);
 	return text_format("%s/%s", strcmp(dir, "/") ? dir : "", name);
+}
+
+uint64_t move_new_bytes(const struct move *move)
+{
+	return move->new_bytes ? move->new_bytes : move_bytes(move);
 }
 
 char *move_temp_path(const struct move *move)
@@ -131,7 +143,7 @@ char *move_both_paths(const struct move *move)
 
 static const struct step_ops *const all_steps[] = {
 	&activate_step, &deactivate_step, &create_lv_step, &finish_lv_step,
-	&create_file_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
+	&create_file_step, &create_image_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
 	&mirror_step, &compare_step, &hold_step, &pivot_step, &release_step,
 	&publish_step, &repoint_step, &commit_step, &wipe_source_step, &remove_source_step,
 	&add_leg_step, &sync_leg_step, &scrub_leg_step, &commit_leg_step, &drop_leg_step,

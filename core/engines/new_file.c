@@ -18,10 +18,16 @@
 #include <unistd.h>
 
 #include "engines/lv_steps.h"
+#include "engines/new_rbd.h"
 #include "support/err.h"
+#include "sys/qemu_img.h"
+#include "volumes/qemu.h"
 
 /* In units of 512 bytes: what a file without data may take for its attributes. */
 #define EMPTY_BLOCKS 128
+
+/* The same of an image without data: tables of formats that have all of them from the beginning. */
+#define IMAGE_BLOCKS(bytes) (8192 + (bytes) / 65536 / 512)
 
 /*
  * Open the destination's directory, and make sure that it is the one planned
@@ -76,7 +82,9 @@ static int is_target(const struct step_context *ctx, int dir, const char *name, 
 		return err_sys(err, errno, name, "cannot look at the destination");
 	}
 	if (volume_identify(fd, ctx->record->target.path, &now, err) == 0) {
-		other = facts_not_same(&ctx->record->target, &now, ctx->same_boot);
+		other = volume_is_file(&ctx->record->target) && volume_is_file(&now) ?
+			facts_not_same_file(&ctx->record->target, &now, ctx->same_boot) :
+			facts_not_same(&ctx->record->target, &now, ctx->same_boot);
 		ret = !other;
 	} else {
 		ret = 0;	/* a directory, a FIFO, ... */
@@ -160,7 +168,7 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 
 	if (remove_inherited_acl(fd, ctx->move->destination.dir, err) < 0)
 		return -1;
-	if (strcmp(src->kind, "file"))
+	if (!volume_is_file(src))
 		return 0;	/* a device's node says nothing about a file: stays 0600 */
 	if (fchown(fd, src->uid, src->gid) < 0) {
 		/* Not root: the file is ours then, but its group can often be kept. */
@@ -195,9 +203,12 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 static bool looks_unwritten(const struct step_context *ctx, const struct stat *st)
 {
 	const struct facts *src = &ctx->move->source;
+	uint64_t bytes = move_new_bytes(ctx->move);
+	bool is_image = qemu_is_image(&ctx->move->destination);
 
-	return S_ISREG(st->st_mode) && st->st_blocks <= EMPTY_BLOCKS && st->st_nlink == 1 &&
-	       (st->st_size == 0 || (uint64_t)st->st_size == move_bytes(ctx->move)) &&
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 &&
+	       (uint64_t)st->st_blocks <= (is_image ? IMAGE_BLOCKS(bytes) : EMPTY_BLOCKS) &&
+	       (st->st_size == 0 || is_image || (uint64_t)st->st_size == bytes) &&
 	       (st->st_uid == geteuid() || st->st_uid == src->uid);
 }
 
@@ -222,6 +233,46 @@ static int clear_name(const struct step_context *ctx, int dir, const char *path,
 	return 0;
 }
 
+/* In the new file, whose mode and owner are set. */
+static int make_image(const struct move *move, const char *path, struct err *err)
+{
+	const struct facts *dst = &move->destination;
+	/* One kind of image keeps its unit. */
+	uint64_t cluster = move->source.qemu && !strcmp(move->source.qemu->driver, dst->qemu->driver) ?
+			   move->source.qemu->cluster : 0;
+
+	return qemu_img_create(dst->qemu->driver, path, move_new_bytes(move), cluster, err);
+}
+
+/* As volume_identify(), for an image: its size is what is in it. */
+static int identify_image(struct step_context *ctx, int fd, const char *path, struct err *err)
+{
+	const struct move *move = ctx->move;
+	struct facts file = { 0 }, image = { 0 };
+	char *other = NULL;
+	int ret = -1;
+
+	if (volume_identify(fd, path, &file, err) < 0 ||
+	    qemu_inspect_path(move->destination.qemu->driver, path, 0, &image, err) < 0)
+		goto out;
+	other = image.kind ? facts_not_same_file(&file, &image, true) : text_copy("it is gone");
+	if (other) {
+		err_set(err, ERR_FAILED, path, "the new image is not the file that was made: %s", other);
+	} else if (image.bytes != move_new_bytes(move)) {
+		err_set(err, ERR_FAILED, path, "the new image has %llu bytes, and should have %llu",
+			(unsigned long long)image.bytes, (unsigned long long)move_new_bytes(move));
+	} else {
+		ctx->record->target = image;
+		image = (struct facts){ 0 };
+		ret = 0;
+	}
+out:
+	free(other);
+	facts_free(&file);
+	facts_free(&image);
+	return ret;
+}
+
 static enum step_result create_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -238,7 +289,10 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	}
 	if (carry_over(ctx, fd, err) < 0)
 		goto out;
-	if (ftruncate(fd, (off_t)move_bytes(move)) < 0) {
+	if (qemu_is_image(&move->destination)) {
+		if (make_image(move, path, err) < 0)
+			goto out;
+	} else if (ftruncate(fd, (off_t)move_bytes(move)) < 0) {
 		err_sys(err, errno, path, "cannot make a file of %llu bytes",
 			(unsigned long long)move_bytes(move));
 		goto out;
@@ -249,7 +303,8 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	}
 	/* By what is open, not by its name, which may be another's by now. */
 	facts_free(&ctx->record->target);
-	if (volume_identify(fd, path, &ctx->record->target, err) < 0)
+	if ((qemu_is_image(&move->destination) ? identify_image(ctx, fd, path, err) :
+						 volume_identify(fd, path, &ctx->record->target, err)) < 0)
 		goto out;
 	result = STEP_DONE;
 out:
@@ -273,7 +328,7 @@ static int check_source_stands(const struct step_context *ctx, char *(*copy_path
 	char *why = NULL, *copy;
 	int ret = -1;
 
-	if (volume_inspect_path(was->path, INSPECT_OUTSIDE, &now, err) < 0)
+	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
 	if (!now.kind)
 		why = text_copy("it is gone");
@@ -431,7 +486,7 @@ static int set_final_mode(const struct step_context *ctx, int dir, struct err *e
 	mode_t mode = (target->mode & 0177) | (src->mode & 0600);
 	int fd, ret = 0;
 
-	if (strcmp(src->kind, "file") || src->uid != target->uid || mode == (target->mode & 0777))
+	if (!volume_is_file(src) || src->uid != target->uid || mode == (target->mode & 0777))
 		return 0;
 	fd = openat(dir, ctx->move->temp_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)
@@ -451,7 +506,7 @@ static int check_unchanged(const struct step_context *ctx, int dir, const char *
 	if (fstatat(dir, move->temp_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, path, "cannot look at the destination");
 	mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
-	if ((uint64_t)st.st_size == move_bytes(move) &&
+	if ((qemu_is_image(&move->destination) || (uint64_t)st.st_size == move_new_bytes(move)) &&
 	    (!ctx->record->verified || mtime_ns == ctx->record->target.mtime_ns ||
 	     mtime_ns == move->source.mtime_ns))
 		return 0;
@@ -471,6 +526,10 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 	if (move->lvm.create) {
 		free(path);
 		return lv_publish(ctx, err);
+	}
+	if (qemu_is_rbd(&move->destination)) {
+		free(path);
+		return rbd_publish(ctx, err);
 	}
 	if (open_dir(ctx, &dir, err) < 0)
 		goto out;
@@ -495,7 +554,7 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 		/* A volume keeps its time of last change. */
 		times[1].tv_sec = move->source.mtime_ns / 1000000000;
 		times[1].tv_nsec = move->source.mtime_ns % 1000000000;
-		if (!strcmp(move->source.kind, "file"))
+		if (volume_is_file(&move->source))
 			utimensat(dir, move->temp_name, times, AT_SYMLINK_NOFOLLOW);
 		if (rename_new(dir, move->temp_name, move->name) < 0) {
 			if (errno == EEXIST)
@@ -514,6 +573,10 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 	}
 	free(target->path);
 	target->path = text_copy(path);
+	if (target->qemu) {
+		free(target->spec);
+		target->spec = text_format("%s:%s", target->qemu->driver, path);
+	}
 	result = STEP_DONE;
 out:
 	if (dir >= 0)
@@ -532,7 +595,7 @@ static int check_not_taken_up(const struct step_context *ctx, struct err *err)
 	struct facts now = { 0 };
 	int ret = -1;
 
-	if (volume_inspect_path(path, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
+	if (step_inspect_target(ctx, path, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
 	if (now.uses.count) {
 		char *uses = text_list_join(&now.uses);
@@ -559,8 +622,8 @@ static int publish_undo(struct step_context *ctx, struct err *err)
 	const struct move *move = ctx->move;
 	int dir, final, temp, ret = 0;
 
-	/* Whatever its name is, create-lv takes it away. */
-	if (move->lvm.create)
+	/* Whatever its name is, create-lv or create-image takes it away. */
+	if (move->lvm.create || qemu_is_rbd(&move->destination))
 		return 0;
 	if (open_dir(ctx, &dir, err) < 0)
 		return ctx->forget ? 0 : forget_target(ctx, err);

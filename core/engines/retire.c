@@ -18,10 +18,12 @@
 #include <unistd.h>
 
 #include "engines/lv_steps.h"
+#include "engines/new_rbd.h"
 #include "engines/throttle.h"
 #include "support/err.h"
 #include "volumes/guests.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
 {
@@ -59,6 +61,9 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	if (!why && ctx->move->remove && was->lv && (now.lv->snapshots.count || now.lv->thin_snapshots.count))
 		why = text_format("it has got a snapshot, %s", now.lv->snapshots.count ?
 				  now.lv->snapshots.items[0] : now.lv->thin_snapshots.items[0]);
+	if (!why && ctx->move->remove && was->qemu && (now.qemu->overlays.count || now.qemu->snapshots))
+		why = now.qemu->snapshots ? text_copy("it has got snapshots") :
+		      text_format("%s stands on it", now.qemu->overlays.items[0]);
 	if (!why && ctx->move->wipe != WIPE_NONE && now.links > was->links)
 		why = text_format("it has %" PRIu64 " names (hard links) by now, and wiping would empty them all",
 				  now.links);
@@ -107,6 +112,18 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 	return !ctx->move->create || !keeps_time(now->mtime_ns, ctx->move->source.mtime_ns);
 }
 
+int step_inspect_target(const struct step_context *ctx, const char *path, unsigned flags, struct facts *ret_now,
+			struct err *err)
+{
+	const struct facts *target = &ctx->record->target;
+
+	if (qemu_is_image(target))
+		return qemu_inspect_path(target->qemu->driver, path, flags, ret_now, err);
+	if (target->lv || target->qemu)
+		return volume_inspect_again(target, flags, ret_now, err);
+	return volume_inspect_path(path, flags, ret_now, err);
+}
+
 int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
@@ -116,8 +133,7 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 	char *why = NULL;
 	int ret = -1;
 
-	if ((target->lv ? volume_inspect_again(target, flags, &now, err) :
-			  volume_inspect_path(path, flags, &now, err)) < 0) {
+	if (step_inspect_target(ctx, path, flags, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -301,6 +317,8 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	/* Before anything goes away for good: is the copy there? */
 	if (src->lv)
 		return remove_lv(ctx, err);
+	if (qemu_is_rbd(src))
+		return rbd_retire(ctx, err);
 	if (step_check_target(ctx, false, err) < 0)
 		return STEP_STOPPED;
 	dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -66,6 +66,7 @@ struct move {
 	bool create;			/* the job makes the destination, a file or (lvm.create) a logical volume */
 	char *name;			/* create: its name in destination.dir */
 	char *temp_name;		/* create: its name there until it is published */
+	uint64_t new_bytes;		/* create: its size, where that is not the source's; else 0 */
 
 	enum verify_mode verify;
 	bool sparse;
@@ -161,6 +162,9 @@ struct step_ops {
 
 const struct step_ops *step_by_name(const char *name);
 
+/* The size of the destination that the job makes. */
+uint64_t move_new_bytes(const struct move *move);
+
 /* The paths of a destination, and what plans call the way to it; free them. */
 char *move_temp_path(const struct move *move);		/* create: its name until it is published */
 char *move_final_path(const struct move *move);		/* its name in the end */
@@ -178,6 +182,10 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		      struct err *err);
 int step_check_target(struct step_context *ctx, bool unused, struct err *err);
 
+/* Look at the destination again, under that path of its own; a logical volume or RBD image wherever it is. */
+int step_inspect_target(const struct step_context *ctx, const char *path, unsigned flags, struct facts *ret_now,
+			struct err *err);
+
 /*
  * The shut-off domains that may use the source while it is only read: the UUID
  * of the one whose definition will follow, "*" for any when the source stays
@@ -193,6 +201,7 @@ extern const struct step_ops activate_step;		/* logical volumes that are not, fo
 extern const struct step_ops deactivate_step;
 extern const struct step_ops create_lv_step;		/* the destination, under its temporary name */
 extern const struct step_ops finish_lv_step;		/* the rest of what the source had; ours no more */
+extern const struct step_ops create_image_step;		/* an RBD image, under its temporary name */
 extern const struct step_ops reflink_step;		/* share the source's extents */
 extern const struct step_ops copy_step;
 extern const struct step_ops zero_tail_step;		/* what lies beyond the source's size */

@@ -19,6 +19,7 @@
 #include "support/log.h"
 #include "sys/blkdev.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 #define LOOK_NS 500000000ULL
 #define LEAST_RATE (1ULL << 20)		/* however slow the devices are, a job gets on */
@@ -47,9 +48,10 @@ struct throttle {
 
 static void add_disks(struct throttle *throttle, const struct facts *facts)
 {
-	bool is_file = !facts->kind || !strcmp(facts->kind, "file");
+	bool is_file = !facts->kind || volume_is_file(facts);
 
-	if (facts_remote(facts))
+	/* Or a pool, of a cluster. */
+	if (facts_remote(facts) || (is_file && !facts->dir))
 		return;
 	blkdev_physical((dev_t)(is_file ? facts->dir_dev : facts->dev), &throttle->disks);
 	for (size_t i = 0; facts->lv && i < facts->lv->pv_count; i++)

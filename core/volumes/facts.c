@@ -9,6 +9,7 @@
 #include "support/json.h"
 #include "volumes/lv.h"
 #include "volumes/guests.h"
+#include "volumes/qemu.h"
 #include "volumes/volume.h"
 
 enum field_type {
@@ -76,6 +77,7 @@ void facts_free(struct facts *facts)
 			free(*(char **)field_of(facts, &fields[i]));
 	text_list_free(&facts->uses);
 	lv_facts_free(facts->lv);
+	qemu_facts_free(facts->qemu);
 	guests_free(facts->guests, facts->guest_count);
 	*facts = (struct facts){ 0 };
 }
@@ -110,6 +112,8 @@ json_t *facts_to_json(const struct facts *facts)
 	}
 	if (facts->lv)
 		json_put(json, "lv", lv_facts_to_json(facts->lv));
+	if (facts->qemu)
+		json_put(json, "qemu", qemu_facts_to_json(facts->qemu));
 	return json;
 }
 
@@ -168,7 +172,15 @@ int facts_from_json(struct facts *ret_facts, const json_t *json, struct err *err
 		facts_free(&facts);
 		return -1;
 	}
+	if (json_object_get(json, "qemu") &&
+	    qemu_facts_from_json(&facts.qemu, json_object_get(json, "qemu"), err) < 0) {
+		facts_free(&facts);
+		return -1;
+	}
 	key = "kind";
+	if (facts.kind && volume_ops_is_qemu(facts.kind) &&
+	    (!facts.qemu || strcmp(facts.qemu->driver, facts.kind) || (qemu_is_rbd(&facts) && !facts.qemu->id)))
+		goto bad;
 	if (facts.kind == lv_volume_ops.kind && (!facts.lv || !facts.lv->uuid))
 		goto bad;
 	*ret_facts = facts;
@@ -194,7 +206,7 @@ static char *number_differs(const char *what, uint64_t is, uint64_t was)
 	return text_format("another %s: %" PRIu64 ", was %" PRIu64, what, is, was);
 }
 
-static char *file_not_same(const struct facts *was, const struct facts *is, bool same_boot)
+char *facts_not_same_file(const struct facts *was, const struct facts *is, bool same_boot)
 {
 	if (same_boot && is->dev != was->dev)
 		return number_differs("file system", is->dev, was->dev);
@@ -253,7 +265,8 @@ bool facts_remote(const struct facts *facts)
 {
 	const struct volume_ops *ops = facts->kind ? volume_ops_by_kind(facts->kind) : NULL;
 
-	return ops && ops->open;
+	/* An image file is opened by a server of ours, but it is a file. */
+	return ops && ops->open && !volume_is_file(facts);
 }
 
 const char *facts_name(const struct facts *facts)
@@ -261,6 +274,15 @@ const char *facts_name(const struct facts *facts)
 	const char *slash = strrchr(facts->path, '/');
 
 	return facts->name ? facts->name : slash ? slash + 1 : facts->path;
+}
+
+static char *rbd_not_same(const struct facts *was, const struct facts *is)
+{
+	if (strcmp(was->qemu->pool, is->qemu->pool))
+		return text_format("in pool %s now, was in %s", is->qemu->pool, was->qemu->pool);
+	if (strcmp(was->qemu->id, is->qemu->id))
+		return text_format("another image: id %s, was %s", is->qemu->id, was->qemu->id);
+	return NULL;
 }
 
 char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot)
@@ -274,15 +296,16 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 		return text_format("a %s now, was a %s", is->kind, was->kind);
 	if (!strcmp(is->kind, lv_volume_ops.kind))
 		return lv_not_same(was, is);
+	if (qemu_is_rbd(is))
+		return rbd_not_same(was, is);
 	if (facts_remote(is))
 		return remote_not_same(was, is);
-	return strcmp(is->kind, file_volume_ops.kind) ? block_not_same(was, is, same_boot) :
-							file_not_same(was, is, same_boot);
+	return volume_is_file(is) ? facts_not_same_file(was, is, same_boot) : block_not_same(was, is, same_boot);
 }
 
 bool facts_tell_changes(const struct facts *was, bool same_boot)
 {
-	return !strcmp(was->kind, file_volume_ops.kind) || (same_boot && was->written);
+	return volume_is_file(was) || (same_boot && was->written);
 }
 
 char *facts_changed(const struct facts *was, const struct facts *is, bool same_boot)
@@ -341,6 +364,12 @@ static bool lvs_overlap(const struct lv_facts *a, const struct lv_facts *b)
 	       (a->parent && !strcmp(a->parent, b->name)) || (b->parent && !strcmp(b->parent, a->name));
 }
 
+/* Is below among what the image stands on? */
+static bool stands_on_file(const struct facts *image, const struct facts *below)
+{
+	return qemu_is_image(image) && below->path && text_list_has(&image->qemu->chain, below->path);
+}
+
 bool facts_overlap(const struct facts *a, const struct facts *b)
 {
 	if (!a->kind || !b->kind)
@@ -351,16 +380,19 @@ bool facts_overlap(const struct facts *a, const struct facts *b)
 		return true;
 	if (b->kind == lv_volume_ops.kind && a->kind == block_volume_ops.kind && lies_on(b->lv, a))
 		return true;
-	if (stands_on(a, b) || stands_on(b, a))
+	if (stands_on(a, b) || stands_on(b, a) || stands_on_file(a, b) || stands_on_file(b, a))
 		return true;
+	/* One file, called raw here and an image there. */
+	if (volume_is_file(a) && volume_is_file(b))
+		return a->dev == b->dev && a->ino == b->ino;
 	if (strcmp(a->kind, b->kind))
 		return false;
+	if (qemu_is_rbd(a))
+		return !strcmp(a->qemu->pool, b->qemu->pool) && !strcmp(a->qemu->id, b->qemu->id);
 	if (facts_remote(a))
 		return !strcmp(a->path, b->path) || (a->wwid && b->wwid && !strcmp(a->wwid, b->wwid));
 	if (a->dev == b->dev && a->ino == b->ino)
 		return true;
-	if (!strcmp(a->kind, file_volume_ops.kind))
-		return false;
 	/* Two paths to one LUN, or two loop devices over one file, are one volume. */
 	if (is_world_wide(a->wwid) && b->wwid && !strcmp(a->wwid, b->wwid))
 		return true;

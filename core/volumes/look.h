@@ -10,6 +10,9 @@ struct lv_facts;
 /* What lies on it: container magic and signatures. */
 int look_inside(int fd, struct facts *facts, struct err *err);
 
+/* The facts about the directory facts->dir, and about the file facts->path in it if there is one. */
+int look_at_directory(struct facts *facts, struct err *err);
+
 /* What the system says against a name: nothing was touched, so it is a refusal. */
 int look_refuse_sys(struct err *err, int number, const char *object, const char *text);
 

@@ -13,6 +13,7 @@
 #include "volumes/guests.h"
 #include "volumes/look.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 #define SECTOR_INACTIVE 512	/* of what cannot be asked; the device tells when it is opened */
 
@@ -129,6 +130,14 @@ int volume_inspect_again(const struct facts *was, unsigned flags, struct facts *
 	struct facts facts = { 0 };
 	struct lv_facts *lv;
 
+	if (was->qemu) {
+		if (look_at_qemu_again(was, flags, &facts, err) < 0) {
+			facts_free(&facts);
+			return -1;
+		}
+		*ret_facts = facts;
+		return 0;
+	}
 	if (!was->lv)
 		return volume_inspect_path(was->path, flags, ret_facts, err);
 	if (lv_find_uuid(was->lv->vg_uuid, was->lv->uuid, &lv, err) < 0)

@@ -9,6 +9,7 @@
 
 #include "support/err.h"
 #include "support/text.h"
+#include "volumes/qemu.h"
 
 /* Names of volumes that are reached in other ways than by a path of this host. */
 static const struct remote {
@@ -150,10 +151,24 @@ static bool has_password(const char *text)
 	return at && memchr(host + 3, ':', (size_t)(at - (host + 3)));
 }
 
+/* Is it a name that makes sense, of an image, an RBD image or a LUN? */
+static int parse_qemu(const char *text, enum spec_role role, const char *cwd, bool *ret_directory,
+		      struct err *err)
+{
+	struct qemu_name name;
+
+	if (qemu_name_parse(&name, text, role, cwd, err) < 0)
+		return -1;
+	*ret_directory = name.directory;
+	qemu_name_free(&name);
+	return 0;
+}
+
 /* What stands behind the prefix is looked at by who knows the kind, when it is opened. */
 static int parse_remote(struct spec *spec, const struct remote *remote, const char *text,
-			const char *cwd, struct err *err)
+			enum spec_role role, const char *cwd, struct err *err)
 {
+	bool directory = false;
 	const char *rest = text + strlen(remote->prefix);
 	char *absolute;
 
@@ -166,6 +181,9 @@ static int parse_remote(struct spec *spec, const struct remote *remote, const ch
 		err_set(err, ERR_USAGE, remote->prefix, "there is a password in that name");
 		return err_next(err, "leave it out: everybody on this host can read command lines");
 	}
+	if ((remote->kind == SPEC_QEMU || remote->kind == SPEC_ISCSI) &&
+	    parse_qemu(text, role, cwd, &directory, err) < 0)
+		return -1;
 	if (remote->kind == SPEC_NBD)
 		absolute = absolute_uri(text, cwd);
 	else if (remote->kind == SPEC_QEMU && strcmp(remote->prefix, "rbd:") && *rest != '/')
@@ -180,7 +198,7 @@ static int parse_remote(struct spec *spec, const struct remote *remote, const ch
 		.kind = remote->kind,
 		.text = text_copy(text),
 		.remote = absolute,
-		.directory = remote->kind == SPEC_QEMU && rest[strlen(rest) - 1] == '/',
+		.directory = directory,
 	};
 	return 0;
 }
@@ -196,7 +214,7 @@ int spec_parse(struct spec *spec, const char *text, enum spec_role role,
 	if (!*text)
 		return err_set(err, ERR_USAGE, NULL, "the %s has an empty name", noun);
 	if (remote_of(text))
-		return parse_remote(spec, remote_of(text), text, cwd, err);
+		return parse_remote(spec, remote_of(text), text, role, cwd, err);
 	if (!strncmp(text, "lvm:", 4)) {
 		if (is_path_form(text + 4) || !is_lvm_form(text + 4, SPEC_PLACE) ||
 		    (role == SPEC_VOLUME && !strchr(text + 4, '/'))) {

@@ -30,12 +30,15 @@
 #include "volumes/lv.h"
 #include "volumes/guests.h"
 #include "volumes/lv_change.h"
+#include "volumes/qemu.h"
 #include "volumes/spec.h"
 
 #define ALIGN_MAX 65536U
 
 static const struct volume_ops *const kinds[] = {
 	&file_volume_ops, &block_volume_ops, &lv_volume_ops, &nbd_volume_ops,
+	&qcow2_volume_ops, &vmdk_volume_ops, &vhdx_volume_ops, &vdi_volume_ops, &rbd_volume_ops,
+	&lun_volume_ops,
 };
 
 const struct volume_ops *volume_ops_by_kind(const char *kind)
@@ -165,8 +168,7 @@ static const char *why_unremovable(const struct facts *facts, const struct stat 
 	return NULL;
 }
 
-/* The facts about the directory facts->dir, and about the file in it if there is one. */
-static int look_at_directory(struct facts *facts, struct err *err)
+int look_at_directory(struct facts *facts, struct err *err)
 {
 	const char *dir = facts->dir;
 	struct stat st;

@@ -14,8 +14,10 @@
 
 struct err;
 struct lv_facts;
+struct qemu_facts;
 struct guest_use;
 struct nbd;
+struct qemu_daemon;
 struct spec;
 
 /*
@@ -25,7 +27,7 @@ struct spec;
  */
 struct facts {
 	char *spec;		/* as the user gave it */
-	const char *kind;	/* "file", "block", "lv", "nbd"; NULL: there is nothing of that name */
+	const char *kind;	/* "file", "block", "lv", "nbd", "qcow2", ...; NULL: there is nothing of that name */
 	char *path;		/* canonical absolute path; where nothing exists: where it would be; remote: its URI */
 	char *name;		/* what a new volume of it is called; NULL: as the last part of path */
 
@@ -69,6 +71,9 @@ struct facts {
 
 	/* A logical volume (kind "lv"), or with kind NULL a place in a group; else NULL.  See lv.h. */
 	struct lv_facts *lv;
+
+	/* A volume that QEMU opens, or with kind NULL a place for one; else NULL.  See qemu.h. */
+	struct qemu_facts *qemu;
 };
 
 void facts_free(struct facts *facts);
@@ -86,6 +91,9 @@ int facts_from_json(struct facts *facts, const json_t *json, struct err *err);
  * Returns NULL when it is, else why it is not ("another inode: 12, was 13"), free it.
  */
 char *facts_not_same(const struct facts *was, const struct facts *is, bool same_boot);
+
+/* The same for two files, whatever is made of their bytes: raw here, an image there. */
+char *facts_not_same_file(const struct facts *was, const struct facts *is, bool same_boot);
 
 /*
  * What would a copy of it miss?  NULL when its size, a file's mtime, and what
@@ -164,6 +172,7 @@ struct volume {
 	char *path;
 	int fd;			/* -1: there is nbd instead */
 	struct nbd *nbd;	/* the connection by which a remote volume is reached; else NULL */
+	struct qemu_daemon *daemon;	/* the process at the other end of that, where it is ours; else NULL */
 	uint32_t request_most;	/* the longest read or write that it takes, a multiple of 4096; 0: any */
 	int fd_buffered;	/* file opened for writing: for a tail that direct I/O cannot write; else -1 */
 	bool direct;		/* O_DIRECT works; else direct_reason says why not */
@@ -245,6 +254,8 @@ struct volume_ops {
 };
 
 extern const struct volume_ops file_volume_ops, block_volume_ops, lv_volume_ops, nbd_volume_ops;
+extern const struct volume_ops qcow2_volume_ops, vmdk_volume_ops, vhdx_volume_ops, vdi_volume_ops;
+extern const struct volume_ops rbd_volume_ops, lun_volume_ops;
 
 /* NULL: there is no such kind. */
 const struct volume_ops *volume_ops_by_kind(const char *kind);

@@ -39,6 +39,8 @@ static void check_parsed(const struct spec *spec, const char *text, enum spec_ro
 	assert((spec->kind == SPEC_FILE) == !strncmp(text, "file:", 5));
 	assert(spec->directory == names_directory(spec->path));
 
+	if (spec->kind == SPEC_QEMU)
+		return;
 	/* What was made absolute is a name of its own, for the same thing. */
 	assert(spec_parse(&again, spec->path, role, "/elsewhere", &err) == 0);
 	assert(again.kind == SPEC_PATH);

@@ -12,6 +12,7 @@
 
 #include "support/err.h"
 #include "support/text.h"
+#include "volumes/qemu.h"
 #include "volumes/spec.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -176,6 +177,20 @@ static const struct {
 
 	{ "nbd://", AS_BOTH, "names no NBD export", "file:nbd://" },
 	{ "qcow2:", AS_BOTH, "names no qcow2 image", "file:qcow2:" },
+	{ "rbd:", AS_BOTH, "names no Ceph RBD image", "file:rbd:" },
+	{ "rbd:pool", AS_VOLUME, "is no name of an RBD image", "" },
+	{ "rbd:pool/", AS_VOLUME, "is no name of an RBD image", "" },
+	{ "rbd:/image", AS_BOTH, "is no name of an RBD image", "" },
+	{ "rbd:pool/space/image", AS_BOTH, "is no name of an RBD image", "" },
+	{ "rbd:pool/image@snapshot", AS_BOTH, "is no name of an RBD image", "" },
+	{ "rbd:-c/image", AS_BOTH, "is no name of an RBD image", "" },
+	{ "rbd:pool/image:mon_host=h", AS_BOTH, "no such option: \"mon_host=h\"", "" },
+	{ "rbd:pool/image:key=AQ", AS_BOTH, "no such option", "" },
+	{ "rbd:pool/image:id=", AS_BOTH, "no such option", "" },
+	{ "rbd:pool/image:", AS_BOTH, "no such option", "" },
+	{ "rbd:pool/image:id=a:id=b", AS_BOTH, "an option twice", "" },
+	{ "iscsi://h/iqn.2003-01.org:t", AS_BOTH, "is no name of a LUN", "file:iscsi://h/iqn.2003-01.org:t" },
+	{ "iscsi://h/iqn.2003-01.org:t/1?x=y", AS_BOTH, "no such option", "" },
 	{ "ssh://", AS_BOTH, "names no volume of another host", "file:ssh://" },
 };
 
@@ -206,7 +221,6 @@ static const struct {
 	{ "vhdx:x", SPEC_QEMU, "a VHDX image", "vhdx:" CWD "/x" },
 	{ "vdi:x", SPEC_QEMU, "a VDI image", "vdi:" CWD "/x" },
 	{ "rbd:pool/image", SPEC_QEMU, "a Ceph RBD image", NULL },
-	{ "rbd:pool", SPEC_QEMU, "a Ceph RBD image", NULL },
 	{ "ssh://root@host/vg0/web", SPEC_SSH, "a volume of another host", NULL },
 };
 
@@ -264,6 +278,63 @@ static void passwords(void **state)
 	}
 }
 
+/* What QEMU opens: the path of an image file, or what is known of an RBD image or a LUN. */
+static const struct {
+	const char *text;
+	enum roles roles;
+	const char *driver, *path;
+	bool directory;
+	const char *pool, *image, *conf, *user, *portal, *chap_file;
+} of_qemu[] = {
+	{ "qcow2:/srv/x.qcow2", AS_BOTH, .driver = "qcow2", .path = "/srv/x.qcow2" },
+	{ "qcow2:x.qcow2", AS_BOTH, .driver = "qcow2", .path = CWD "/x.qcow2" },
+	{ "qcow2:a:b", AS_BOTH, .driver = "qcow2", .path = CWD "/a:b" },
+	{ "qcow2:/srv/b/", AS_BOTH, .driver = "qcow2", .path = "/srv/b/", .directory = true },
+	{ "qcow2:.", AS_BOTH, .driver = "qcow2", .path = CWD "/.", .directory = true },
+	{ "vmdk:x", AS_BOTH, .driver = "vmdk", .path = CWD "/x" },
+	{ "vhdx:x", AS_BOTH, .driver = "vhdx", .path = CWD "/x" },
+	{ "vdi:x", AS_BOTH, .driver = "vdi", .path = CWD "/x" },
+	{ "rbd:pool", AS_PLACE, .driver = "rbd", .pool = "pool" },
+	{ "rbd:pool/", AS_PLACE, .driver = "rbd", .pool = "pool" },
+	{ "rbd:pool:id=volmig", AS_PLACE, .driver = "rbd", .pool = "pool", .user = "volmig" },
+	{ "rbd:pool/web", AS_BOTH, .driver = "rbd", .pool = "pool", .image = "web" },
+	{ "rbd:pool/web:conf=/etc/ceph/a.conf:id=b", AS_BOTH, .driver = "rbd", .pool = "pool", .image = "web",
+	  .conf = "/etc/ceph/a.conf", .user = "b" },
+	{ "rbd:pool/web:id=b:conf=a.conf", AS_BOTH, .driver = "rbd", .pool = "pool", .image = "web",
+	  .conf = CWD "/a.conf", .user = "b" },
+	{ "iscsi://h/iqn.2003-01.org:t/1", AS_BOTH, .driver = "iscsi", .portal = "h:3260" },
+	{ "iscsi://h:1/iqn.2003-01.org:t/1?chap-file=c", AS_BOTH, .driver = "iscsi", .portal = "h:1",
+	  .chap_file = CWD "/c" },
+};
+
+static void what_qemu_opens(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(of_qemu); i++) {
+		for (enum spec_role role = SPEC_VOLUME; role <= SPEC_PLACE; role++) {
+			struct qemu_name name;
+			struct spec spec;
+			struct err err;
+
+			if (!(of_qemu[i].roles & (role == SPEC_VOLUME ? AS_VOLUME : AS_PLACE)))
+				continue;
+			assert_int_equal(parse(&spec, of_qemu[i].text, role, CWD, &err), 0);
+			assert_int_equal(spec.directory, of_qemu[i].directory);
+			assert_int_equal(qemu_name_parse(&name, spec.remote, role, CWD, &err), 0);
+			assert_string_equal(name.driver, of_qemu[i].driver);
+			assert_string_equal(name.path ?: "none", of_qemu[i].path ?: "none");
+			assert_string_equal(name.pool ?: "none", of_qemu[i].pool ?: "none");
+			assert_string_equal(name.image ?: "none", of_qemu[i].image ?: "none");
+			assert_string_equal(name.conf ?: "none", of_qemu[i].conf ?: "none");
+			assert_string_equal(name.user ?: "none", of_qemu[i].user ?: "none");
+			assert_string_equal(name.portal ?: "none", of_qemu[i].portal ?: "none");
+			assert_string_equal(name.chap_file ?: "none", of_qemu[i].chap_file ?: "none");
+			qemu_name_free(&name);
+			spec_free(&spec);
+		}
+	}
+}
+
 /* Names of logical volumes and, as places, of groups. */
 static const struct {
 	const char *text;
@@ -314,7 +385,7 @@ static void what_is_refused(void **state)
 				fail_msg("\"%s\" is taken for %s", refused[i].text, spec.path);
 			assert_non_null(strstr(err.cause, refused[i].cause));
 			assert_non_null(strstr(err.next, refused[i].next));
-			if (!*err.next)
+			if (!*refused[i].next)
 				continue;
 			assert_string_equal(err.object, refused[i].text);
 			assert_int_equal(parse(&spec, strstr(err.next, "write ") + 6, role, CWD, &none), 0);
@@ -418,6 +489,7 @@ int main(void)
 		cmocka_unit_test(what_is_taken),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(logical_volumes),
+		cmocka_unit_test(what_qemu_opens),
 		cmocka_unit_test(volumes_elsewhere),
 		cmocka_unit_test(odd_directories),
 		cmocka_unit_test(passwords),

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Ceph RBD images, by the rbd tool: what they are, made, renamed, removed.
+ * Every call is under a time limit, and so is what the tool does by itself: a
+ * cluster that does not answer would keep it for ever.
+ */
+#ifndef SYS_RBD_H
+#define SYS_RBD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "support/text.h"
+
+struct err;
+
+/* Which image of which cluster; strings are the caller's. */
+struct rbd_name {
+	const char *pool, *image;
+	const char *conf;	/* NULL: Ceph's own choice */
+	const char *user;	/* without "client."; NULL: admin */
+};
+
+struct rbd_image {
+	char *id;			/* of the image, whatever its name; one of its pool has it */
+	uint64_t bytes;			/* exact; QEMU shows it rounded up to 512 */
+	uint64_t object_bytes;
+	uint64_t snapshots;
+	char *parent;			/* "pool/image@snapshot" that it is a clone of, or NULL */
+	struct text_list watchers;	/* addresses of clients that have it open */
+};
+
+void rbd_image_free(struct rbd_image *image);
+
+/*
+ * Look at it.  1 there it is, 0 there is no such image (in a pool that exists),
+ * -1 error: no cluster, no right to, no pool (ERR_REFUSED).
+ */
+int rbd_look(const struct rbd_name *name, struct rbd_image *ret_image, struct err *err);
+
+/* 0: the image of that name is the one with that id; else err says what there is. */
+int rbd_check_id(const struct rbd_name *name, const char *id, struct err *err);
+
+/* How much of it is allocated, as the cluster counts; bytes when it does not tell. */
+uint64_t rbd_allocated(const struct rbd_name *name, uint64_t bytes);
+
+/* ERR_FAILED, number EEXIST: there is one of that name. */
+int rbd_create(const struct rbd_name *name, uint64_t bytes, struct err *err);
+int rbd_rename(const struct rbd_name *name, const char *to, struct err *err);
+
+/* Waits for the watch of a client that has died to expire. */
+int rbd_remove(const struct rbd_name *name, struct err *err);
+
+/* The names of all images of name->pool. */
+int rbd_list(const struct rbd_name *name, struct text_list *ret_images, struct err *err);
+
+/*
+ * For programs that use librados otherwise than by this file: an entry of the
+ * environment that keeps it from waiting for ever.  stall_ms: how long an
+ * operation may wait for the cluster, 0: as long as it takes.  Free it.
+ */
+char *rbd_environment(uint64_t stall_ms);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Looking at volumes that QEMU opens: image files and RBD images. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/err.h"
+#include "sys/nbd.h"
+#include "sys/procs.h"
+#include "sys/qemu_daemon.h"
+#include "sys/qemu_img.h"
+#include "sys/uses.h"
+#include "volumes/backing.h"
+#include "volumes/format.h"
+#include "volumes/guests.h"
+#include "volumes/look.h"
+#include "volumes/lun.h"
+#include "volumes/nbd_volume.h"
+#include "volumes/qemu.h"
+
+#define LOOK_MS 10000
+#define OVERLAYS_MAX 4096	/* files of one directory that are looked into */
+
+static struct qemu_facts *new_facts(const char *driver)
+{
+	struct qemu_facts *facts = text_alloc(1, sizeof(*facts));
+
+	facts->driver = driver;
+	return facts;
+}
+
+/* Is it an image of that format, by its magic? */
+static int check_format(int fd, const struct facts *facts, const char *driver, struct err *err)
+{
+	char head[FORMAT_HEAD_BYTES];
+	ssize_t length = pread(fd, head, sizeof(head), 0);
+	const char *format;
+
+	if (length < 0)
+		return look_refuse_sys(err, errno, facts->spec, "cannot read it");
+	format = format_detect(head, (size_t)length, NULL, 0);
+	if (format && !strcmp(format, driver))
+		return 0;
+	err_set(err, ERR_REFUSED, facts->spec, "is no %s image%s%s", driver,
+		format ? ", but looks like " : "", format ? format : "");
+	return err_next(err, format ? "write %s:%s" : "for a raw file write %s%s",
+			format ? format : "file:", facts->path);
+}
+
+/*
+ * The images beside it that stand on it, directly or not.  Those elsewhere are
+ * not found; when they are in use, their users have this one open, too.
+ */
+static void find_overlays(const struct facts *facts, struct text_list *overlays)
+{
+	DIR *dir = opendir(facts->dir);
+	struct dirent *entry;
+	size_t seen = 0;
+
+	while (dir && (entry = readdir(dir)) && seen++ < OVERLAYS_MAX) {
+		char *path, *at, resolved[PATH_MAX];
+
+		if (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN)
+			continue;
+		path = text_format("%s/%s", facts->dir, entry->d_name);
+		at = text_copy(path);
+		for (int depth = 0; at && depth < 64; depth++) {
+			char *below = backing_of(at);
+
+			free(at);
+			at = below && realpath(below, resolved) ? text_copy(resolved) : NULL;
+			free(below);
+			if (at && !strcmp(at, facts->path)) {
+				text_list_add(overlays, text_copy(path));
+				break;
+			}
+		}
+		free(at);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void users_of_image(struct facts *facts)
+{
+	/* Whoever runs a guest on an overlay only reads this one. */
+	const struct procs_target target = { .file_dev = facts->dev, .file_ino = facts->ino, .readers = true };
+
+	uses_of_file(facts->path, facts->dev, facts->ino, &facts->uses);
+	if (!facts->uses.count)
+		procs_open(&target, &facts->uses);
+}
+
+/* What lies in it; what is known of it by other means stays. */
+static int look_inside_by_qemu(unsigned flags, struct facts *facts, struct err *err)
+{
+	uint64_t bytes = facts->bytes, allocated = facts->allocated;
+	bool read_only = facts->read_only, is_lun = qemu_is_lun(facts);
+	uint32_t sector = facts->sector;
+	struct qemu_daemon *daemon = NULL;
+	struct nbd *nbd = NULL;
+	int fd, ret;
+
+	if (qemu_serve(facts, false, LOOK_MS, false, &daemon, &fd, err) < 0) {
+		if (err->class == ERR_FAILED)
+			err->class = ERR_REFUSED;
+		return -1;
+	}
+	ret = nbd_export_open_socket(&nbd, fd, "", facts->spec, LOOK_MS, err);
+	if (ret == 0)
+		ret = nbd_volume_look(nbd, flags, facts, err);
+	nbd_export_close(nbd);
+	qemu_daemon_stop(daemon);
+	facts->read_only = read_only;
+	if (!is_lun) {
+		facts->bytes = bytes;
+		facts->allocated = allocated;
+		facts->sector = sector;
+	}
+	if (ret < 0)
+		err->class = ERR_REFUSED;
+	return ret;
+}
+
+/* An image file that exists, at the canonical facts->path. */
+static int look_at_image(const char *driver, unsigned flags, struct facts *facts, struct err *err)
+{
+	struct qemu_image image = { 0 };
+	char *slash;
+	int ret = -1, fd = open(facts->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return look_refuse_sys(err, errno, facts->spec, "cannot open it for reading");
+	facts->kind = volume_ops_by_kind(driver)->kind;
+	facts->qemu = new_facts(driver);
+	if (file_volume_ops.identify(fd, facts, err) < 0 || check_format(fd, facts, driver, err) < 0)
+		goto out;
+	slash = strrchr(facts->path, '/');
+	facts->dir = slash == facts->path ? text_copy("/") :
+		     text_format("%.*s", (int)(slash - facts->path), facts->path);
+	if (look_at_directory(facts, err) < 0)
+		goto out;
+	/* Before users are looked for: qemu-img would be one. */
+	if (qemu_img_look(driver, facts->path, &image, err) < 0)
+		goto out;
+	facts->bytes = image.bytes;
+	facts->qemu->cluster = image.cluster;
+	facts->qemu->unusable = image.unusable;
+	image.unusable = NULL;
+	for (size_t i = 0; i < image.chain.count; i++) {
+		char resolved[PATH_MAX];
+
+		text_list_add(&facts->qemu->chain, text_copy(
+			realpath(image.chain.items[i], resolved) ? resolved : image.chain.items[i]));
+	}
+	find_overlays(facts, &facts->qemu->overlays);
+	ret = 0;
+out:
+	qemu_image_free(&image);
+	close(fd);
+	if (ret == 0 && (flags & INSPECT_USES)) {
+		users_of_image(facts);
+		ret = guests_look(facts, err);
+	}
+	/* Who has it open for writing does not let us; then that is said. */
+	if (ret == 0 && !(flags & INSPECT_OUTSIDE) && !facts->qemu->unusable && !facts->uses.count)
+		ret = look_inside_by_qemu(flags, facts, err);
+	return ret;
+}
+
+/* Nothing has the name yet, or it is a directory: a place for an image. */
+static int look_at_place(struct qemu_name *name, const struct spec *spec, struct facts *facts, struct err *err)
+{
+	struct facts place = { 0 };
+	struct spec plain = { .kind = SPEC_PATH, .text = spec->text, .path = name->path, .directory = name->directory };
+
+	if (volume_inspect(&plain, 0, &place, err) < 0)
+		return -1;
+	if (place.kind) {
+		facts_free(&place);
+		return err_set(err, ERR_REFUSED, spec->text, "is a block device, and no image file");
+	}
+	free(facts->spec);
+	*facts = place;
+	facts->qemu = new_facts(name->driver);
+	return 0;
+}
+
+static int look_for_image(struct qemu_name *name, const struct spec *spec, unsigned flags, struct facts *facts,
+			  struct err *err)
+{
+	struct stat st;
+
+	facts->path = realpath(name->path, NULL);
+	if (!facts->path && errno != ENOENT)
+		return look_refuse_sys(err, errno, spec->text, "cannot look it up");
+	if (!facts->path || lstat(facts->path, &st) < 0 || !S_ISREG(st.st_mode)) {
+		free(facts->path);
+		facts->path = NULL;
+		return look_at_place(name, spec, facts, err);
+	}
+	if (name->directory)
+		return err_set(err, ERR_REFUSED, spec->text, "is not a directory");
+	return look_at_image(name->driver, flags, facts, err);
+}
+
+/* By its pool and name; the name may be another image's by now. */
+static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
+{
+	struct qemu_facts *qemu = facts->qemu;
+	struct rbd_name name = qemu_rbd_name(facts);
+	struct rbd_image image = { 0 };
+	int found;
+
+	/* Is there a pool, and may we look into it?  No image has such a name. */
+	if (!name.image)
+		name.image = ".volmig";
+	found = rbd_look(&name, &image, err);
+	if (found < 0)
+		return -1;
+	facts->path = text_format("rbd:%s%s%s", qemu->pool, qemu->image ? "/" : "", qemu->image ? qemu->image : "");
+	facts->sector = 512;
+	if (!found || !qemu->image) {
+		rbd_image_free(&image);
+		return 0;
+	}
+	facts->kind = rbd_volume_ops.kind;
+	facts->bytes = image.bytes;
+	qemu->id = image.id;
+	qemu->parent = image.parent;
+	qemu->snapshots = image.snapshots;
+	qemu->object_bytes = image.object_bytes;
+	facts->allocated = rbd_allocated(&name, image.bytes);
+	for (size_t i = 0; (flags & INSPECT_USES) && i < image.watchers.count; i++)
+		text_list_add(&facts->uses, text_format("open by a client of the cluster at %s",
+							image.watchers.items[i]));
+	text_list_free(&image.watchers);
+	return flags & INSPECT_OUTSIDE ? 0 : look_inside_by_qemu(flags, facts, err);
+}
+
+/* All that is known of a LUN its target says. */
+static int look_at_lun(unsigned flags, struct facts *facts, struct err *err)
+{
+	const struct qemu_facts *qemu = facts->qemu;
+	const char *name = strrchr(qemu->target, ':') ? strrchr(qemu->target, ':') + 1 : qemu->target;
+
+	facts->kind = lun_volume_ops.kind;
+	facts->path = text_format(LUN_PREFIX "%s/%s/%llu", qemu->portal, qemu->target, (unsigned long long)qemu->lun);
+	facts->name = text_format("%s-lun%llu", name, (unsigned long long)qemu->lun);
+	return look_inside_by_qemu(flags, facts, err);
+}
+
+static int look_at_name(struct qemu_name *name, const struct spec *spec, unsigned flags, struct facts *facts,
+			struct err *err)
+{
+	if (name->path)
+		return look_for_image(name, spec, flags, facts, err);
+	facts->qemu = new_facts(name->driver);
+	facts->qemu->pool = text_copy(name->pool);
+	facts->qemu->image = text_copy(name->image);
+	facts->qemu->conf = text_copy(name->conf);
+	facts->qemu->user = text_copy(name->user);
+	facts->qemu->portal = text_copy(name->portal);
+	facts->qemu->target = text_copy(name->target);
+	facts->qemu->lun = name->lun;
+	facts->qemu->chap_file = text_copy(name->chap_file);
+	return name->portal ? look_at_lun(flags, facts, err) : look_at_rbd(flags, facts, err);
+}
+
+int look_for_qemu(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err)
+{
+	struct qemu_name name = { 0 };
+	char *cwd = NULL;
+	int ret = -1;
+
+	/* The role was checked when it was typed: here a pool may stand for itself. */
+	cwd = getcwd(NULL, 0);
+	if (qemu_name_parse(&name, spec->remote, SPEC_PLACE, cwd ? cwd : "/", err) == 0)
+		ret = look_at_name(&name, spec, flags, facts, err);
+	qemu_name_free(&name);
+	free(cwd);
+	return ret;
+}
+
+int qemu_inspect_path(const char *driver, const char *path, unsigned flags, struct facts *ret_facts,
+		      struct err *err)
+{
+	struct facts facts = { 0 };
+	char *text = text_format("%s:%s", driver, path), *copy = text_copy(path);
+	struct spec spec = { .kind = SPEC_QEMU, .text = text, .remote = text };
+	struct qemu_name name = { .driver = driver, .path = copy };
+	int ret = -1;
+
+	facts.spec = text_copy(text);
+	if (look_for_image(&name, &spec, flags, &facts, err) < 0)
+		goto out;
+	if (strcmp(facts.path, path)) {
+		err_set(err, ERR_REFUSED, path, "leads to %s now, by a symbolic link", facts.path);
+		goto out;
+	}
+	*ret_facts = facts;
+	facts = (struct facts){ 0 };
+	ret = 0;
+out:
+	facts_free(&facts);
+	free(text);
+	free(copy);
+	return ret;
+}
+
+int look_at_qemu_again(const struct facts *was, unsigned flags, struct facts *facts, struct err *err)
+{
+	if (qemu_is_lun(was)) {
+		facts->spec = text_copy(was->spec);
+		facts->qemu = new_facts(was->qemu->driver);
+		facts->qemu->portal = text_copy(was->qemu->portal);
+		facts->qemu->target = text_copy(was->qemu->target);
+		facts->qemu->lun = was->qemu->lun;
+		facts->qemu->chap_file = text_copy(was->qemu->chap_file);
+		return look_at_lun(flags, facts, err);
+	}
+	if (qemu_is_rbd(was)) {
+		facts->spec = text_copy(was->spec);
+		facts->qemu = new_facts(was->qemu->driver);
+		facts->qemu->pool = text_copy(was->qemu->pool);
+		facts->qemu->image = text_copy(was->qemu->image);
+		facts->qemu->conf = text_copy(was->qemu->conf);
+		facts->qemu->user = text_copy(was->qemu->user);
+		return look_at_rbd(flags, facts, err);
+	}
+	return qemu_inspect_path(was->qemu->driver, was->path, flags, facts, err);
+}
