@@ -85,10 +85,14 @@ static int read_line(const char *defaults, const char *text, struct batch_move *
 
 	output_table(&line->frame.out, line->output);
 	migrate_table(&line->move, line->running, line->moving);
-	if (frame_parse(&line->frame, &line_cmd, argc, line->argv, table, 2, 2) < 0 ||
+	if (frame_parse(&line->frame, &line_cmd, argc, line->argv, table, 1, 2) < 0 ||
 	    migrate_request(&line->frame, &line->move, &request) < 0) {
 		*err = line->frame.err;
 		return -1;
+	}
+	if (request.domain) {
+		err_set(err, ERR_USAGE, "--domain", "is not for lines of a batch");
+		return err_next(err, "name each disk's volume, or use volmig migrate");
 	}
 	if (line->move.run.dry_run || line->move.run.job_id) {
 		err_set(err, ERR_USAGE, line->move.run.dry_run ? "--dry-run" : "--job-id",

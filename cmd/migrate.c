@@ -69,6 +69,11 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		  "(default: none)", "HOW" },
 		{ "format", '\0', POPT_ARG_STRING, &move->format, 0,
 		  "raw: the bytes are the volume, even if they look like an image format", "FORMAT" },
+		{ "domain", '\0', POPT_ARG_STRING, &move->domain, 0,
+		  "move disks of this domain, all together or none, in place of VOLUME", "DOMAIN" },
+		{ "disk", '\0', POPT_ARG_ARGV, &move->disks, 0,
+		  "of that domain only this disk, by its target; repeatable (default: all that can be moved)",
+		  "TARGET" },
 		{ "max-pause", '\0', POPT_ARG_STRING, &move->max_pause, 0,
 		  "a guest, or a volume moved by lvconvert, may be suspended for so long to "
 		  "compare both sides (default: 0, never)", "TIME" },
@@ -80,14 +85,43 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 	run_table(&move->run, running);
 }
 
+/* What is moved where: a volume, or disks of a domain. */
+static int check_arguments(struct frame *frame, struct migrate_options *move, struct request *request)
+{
+	size_t given = move->domain ? 0 : 1;
+
+	if (move->disks && !move->domain)
+		return frame_usage(frame, "--disk", "is for --domain");
+	if (move->domain && frame->argument_count > 1)
+		return frame_usage(frame, frame->arguments[1],
+				   "one argument too many: with --domain there is only a PLACE");
+	if (!move->domain && frame->argument_count < 2)
+		return frame_usage(frame, NULL, "missing argument: volmig migrate needs VOLUME PLACE...");
+	request->source = frame->arguments[0];
+	request->destination = frame->arguments[given];
+	request->places = &frame->arguments[given];
+	if (!move->domain)
+		return 0;
+	move->domain_source = text_copy(move->domain);
+	for (size_t i = 0; move->disks && move->disks[i]; i++) {
+		char *more = text_format("%s%c%s", move->domain_source, i ? ',' : ':', move->disks[i]);
+
+		free(move->domain_source);
+		move->domain_source = more;
+	}
+	request->source = move->domain_source;
+	request->domain = move->domain;
+	request->disks = (const char *const *)move->disks;
+	return 0;
+}
+
 int migrate_request(struct frame *frame, struct migrate_options *move,
 		    struct request *request)
 {
 	request->command = COMMAND_MIGRATE;
 	request->connect = frame->perform.connect;
-	request->source = frame->arguments[0];
-	request->destination = frame->arguments[1];
-	request->places = &frame->arguments[1];
+	if (check_arguments(frame, move, request) < 0)
+		return -1;
 	request->force_host_copy = move->force_host_copy;
 	request->keep_source = move->keep_source;
 	request->into_existing = move->into_existing;
@@ -106,6 +140,11 @@ void migrate_options_free(struct migrate_options *move)
 	free(move->wipe);
 	free(move->format);
 	free(move->max_pause);
+	free(move->domain);
+	free(move->domain_source);
+	for (size_t i = 0; move->disks && move->disks[i]; i++)
+		free(move->disks[i]);
+	free(move->disks);
 	*move = (struct migrate_options){ 0 };
 }
 
@@ -127,7 +166,8 @@ int cmd_migrate(const struct cmd *cmd, const struct globals *globals, int argc, 
 
 	output_table(&frame.out, output);
 	migrate_table(&move, running, moving);
-	ret = frame_begin(&frame, cmd, globals, argc, argv, table, 2, 7);
+	/* One where it is of a domain's disks. */
+	ret = frame_begin(&frame, cmd, globals, argc, argv, table, 1, 7);
 	if (ret)
 		goto out;
 	ret = -1;

@@ -92,7 +92,8 @@ static void check_jobs(struct doctor *doctor)
 			doctor_found(doctor, "jobs", id, id, err.cause, err.next, false);
 			continue;
 		}
-		what = text_format("unfinished (%s): %s -> %s", job_state(&job), job.plan.move.source.path,
+		what = text_format("unfinished (%s): %s -> %s", job_state(&job),
+				   job.plan.more_count ? job.plan.set : job.plan.move.source.path,
 				   job.plan.move.destination.path);
 		if (job.aborting)
 			next = text_format("volmig abort %s", id);
@@ -112,7 +113,7 @@ static void check_jobs(struct doctor *doctor)
  * journal speaks of, and its job was undone: a job that is done has given its
  * file a name, and what is called so now is something else.
  */
-static bool remove_file(const struct doctor *doctor, const char *path, const char *id)
+static bool remove_file(const struct doctor *doctor, const char *path, const char *id, size_t of)
 {
 	struct err err = ERR_INIT;
 	struct facts now = { 0 };
@@ -122,9 +123,10 @@ static bool remove_file(const struct doctor *doctor, const char *path, const cha
 
 	if (job_open(doctor->state_dir, id, JOB_LOOK, &job, &err) < 0)
 		return false;
-	if (job.aborted && job.plan.move.create && job.record.target.kind &&
+	if (job.aborted && of < plan_moves(&job.plan) && plan_move(&job.plan, of)->create &&
+	    job_record(&job, of)->target.kind &&
 	    volume_inspect_path(path, INSPECT_USES, &now, &err) == 0 && now.kind && !now.uses.count) {
-		why = facts_not_same(&job.record.target, &now, job.same_boot);
+		why = facts_not_same(&job_record(&job, of)->target, &now, job.same_boot);
 		removed = !why && unlink(path) == 0;
 	}
 	free(why);
@@ -139,12 +141,17 @@ static void look_into(struct doctor *doctor, const char *path)
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir))) {
-		char id[JOB_ID_SIZE], *file;
+		char id[JOB_ID_SIZE], *file, text[JOB_ID_SIZE], *rest;
 		enum job_standing standing;
+		size_t of;
 
 		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)))
 			continue;
-		if (!uuid_canonical(entry->d_name + strlen(FILE_PREFIX), id))
+		/* UUID, or of a further move of that job UUID.NUMBER */
+		snprintf(text, sizeof(text), "%s", entry->d_name + strlen(FILE_PREFIX));
+		rest = entry->d_name + strlen(FILE_PREFIX) + strlen(text);
+		of = *rest == '.' ? strtoul(rest + 1, &rest, 10) : 0;
+		if (*rest || !uuid_canonical(text, id))
 			continue;
 		standing = doctor_standing(doctor, id, id);
 		if (standing == STANDING_UNFINISHED)
@@ -156,7 +163,7 @@ static void look_into(struct doctor *doctor, const char *path)
 		else
 			doctor_found(doctor, "files", file, id, "left by a job that has ended",
 				     "volmig doctor --fix, or remove it",
-				     doctor->fix && remove_file(doctor, file, id));
+				     doctor->fix && remove_file(doctor, file, id, of));
 		free(file);
 	}
 	if (dir)
@@ -183,11 +190,14 @@ static void check_files(struct doctor *doctor)
 			if (!text_list_has(&dirs, dir))
 				text_list_add(&dirs, text_copy(dir));
 			free(dir);
-		} else if (!receipt && job_open(doctor->state_dir, ids.items[i], JOB_LOOK, &job, &err) == 0) {
-			const char *dir = job.plan.move.destination.dir;
+		} else if ((!receipt || json_object_get(receipt, "disks")) &&
+			   job_open(doctor->state_dir, ids.items[i], JOB_LOOK, &job, &err) == 0) {
+			for (size_t k = 0; k < plan_moves(&job.plan); k++) {
+				const char *dir = plan_move(&job.plan, k)->destination.dir;
 
-			if (dir && !text_list_has(&dirs, dir))
-				text_list_add(&dirs, text_copy(dir));
+				if (dir && !text_list_has(&dirs, dir))
+					text_list_add(&dirs, text_copy(dir));
+			}
 			job_close(&job);
 		}
 		json_decref(receipt);

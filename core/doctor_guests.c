@@ -51,9 +51,14 @@ static bool is_of(struct doctor *doctor, const struct mirror *mirror, const char
 	json_decref(receipt);
 	if (!is || job_open(doctor->state_dir, id, JOB_LOOK, &job, &err) < 0)
 		return false;
-	is = job.plan.move.live.uuid && !strcmp(job.plan.move.live.uuid, mirror->domain->uuid) &&
-	     !strcmp(job.plan.move.live.target, mirror->disk->target) &&
-	     live_same_volume(job.plan.move.live.new_path, mirror->path);
+	is = false;
+	for (size_t i = 0; !is && i < plan_moves(&job.plan); i++) {
+		const struct live_move *live = &plan_move(&job.plan, i)->live;
+
+		is = live->uuid && !strcmp(live->uuid, mirror->domain->uuid) &&
+		     !strcmp(live->target, mirror->disk->target) &&
+		     live_same_volume(live->new_path, mirror->path);
+	}
 	if (is && job.ended)
 		found(doctor, mirror, id, "has ended", how_to_end(mirror));
 	else if (is && !job_worker(doctor->state_dir, id))

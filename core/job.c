@@ -68,6 +68,10 @@ static struct mark mark_from_json(const json_t *json)
 	};
 }
 
+static const char *const pivots[] = {
+	[PIVOT_NOT_CALLED] = "not called", [PIVOT_CALLED] = "called", [PIVOT_DONE] = "done",
+};
+
 static json_t *record_to_json(const struct progress_record *record)
 {
 	json_t *notes = json_array();
@@ -93,6 +97,10 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "cloned", json_boolean(record->cloned));
 	json_put(json, "live_compared", json_u64(record->live_compared));
+	json_put(json, "pivot", json_string(pivots[record->pivot]));
+	json_put(json, "pivot_ns", json_u64(record->pivot_ns));
+	json_put(json, "suspended", json_boolean(record->suspended));
+	json_put(json, "suspended_ns", json_u64(record->suspended_ns));
 	json_put(json, "online", online_record_to_json(&record->online));
 	json_put(json, "notes", notes);
 	return json;
@@ -108,7 +116,7 @@ static void record_free(struct progress_record *record)
 static int record_from_json(struct progress_record *record, const json_t *json, struct err *err)
 {
 	const json_t *target = json_object_get(json, "target"), *waits, *note;
-	const char *hash = json_get_string(json, "tree_hash");
+	const char *hash = json_get_string(json, "tree_hash"), *pivot;
 	size_t i;
 
 	record_free(record);
@@ -131,24 +139,74 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->verified = json_get_bool(json, "verified");
 	record->cloned = json_get_bool(json, "cloned");
 	record->live_compared = json_get_u64(json, "live_compared");
+	pivot = json_get_string(json, "pivot");
+	for (i = 0; pivot && i < sizeof(pivots) / sizeof(pivots[0]); i++)
+		if (!strcmp(pivots[i], pivot))
+			record->pivot = (enum pivot_record)i;
+	record->pivot_ns = json_get_u64(json, "pivot_ns");
+	record->suspended = json_get_bool(json, "suspended");
+	record->suspended_ns = json_get_u64(json, "suspended_ns");
 	record->online = online_record_from_json(json_object_get(json, "online"));
 	json_array_foreach(json_object_get(json, "notes"), i, note)
 		text_list_add(&record->notes, text_copy(json_string_value(note)));
 	return 0;
 }
 
+struct progress_record *job_record(const struct job *job, size_t i)
+{
+	return i ? &job->more_records[i - 1] : (struct progress_record *)&job->record;
+}
+
+char *job_part_dir(const struct job *job, size_t i)
+{
+	return i ? text_format("%s/%zu", job->dir, i) : text_copy(job->dir);
+}
+
+/* All records, as members of a journal's record. */
+static json_t *with_records(const struct job *job, json_t *record)
+{
+	json_t *more;
+
+	json_put(record, "record", record_to_json(&job->record));
+	if (!job->plan.more_count)
+		return record;
+	more = json_array();
+	for (size_t i = 0; i < job->plan.more_count; i++)
+		json_array_append_new(more, record_to_json(&job->more_records[i]));
+	json_put(record, "more", more);
+	return record;
+}
+
+static int records_from_json(struct job *job, const json_t *record, struct err *err)
+{
+	const json_t *more = json_object_get(record, "more");
+
+	if (record_from_json(&job->record, json_object_get(record, "record"), err) < 0)
+		return -1;
+	for (size_t i = 0; i < job->plan.more_count; i++)
+		if (record_from_json(&job->more_records[i], json_array_get(more, i), err) < 0)
+			return -1;
+	return 0;
+}
+
 /* An existing destination is its own target from the start. */
 static int target_from_plan(struct job *job, struct err *err)
 {
-	json_t *json;
-	int ret;
+	job->more_records = text_alloc(job->plan.more_count + 1, sizeof(*job->more_records));
+	for (size_t i = 0; i < plan_moves(&job->plan); i++) {
+		const struct move *move = plan_move(&job->plan, i);
+		json_t *json;
+		int ret;
 
-	if (job->plan.move.create)
-		return 0;
-	json = facts_to_json(&job->plan.move.destination);
-	ret = facts_from_json(&job->record.target, json, err);
-	json_decref(json);
-	return ret;
+		if (move->create)
+			continue;
+		json = facts_to_json(&move->destination);
+		ret = facts_from_json(&job_record(job, i)->target, json, err);
+		json_decref(json);
+		if (ret < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int fold_plan(struct job *job, const json_t *record, struct err *err)
@@ -192,15 +250,22 @@ static int fold(const json_t *record, void *data, struct err *err)
 			return 0;
 		}
 		job->steps_done++;
-		return record_from_json(&job->record, json_object_get(record, "record"), err);
+		return records_from_json(job, record, err);
 	}
 	if (!strcmp(rec, "durable")) {
-		job->record.mark = mark_from_json(json_object_get(record, "mark"));
-		job->record.copy_ns = json_get_u64(record, "copy_ns");
+		struct progress_record *now;
+
+		if (json_get_u64(record, "move") >= plan_moves(&job->plan))
+			return err_set(err, ERR_REFUSED, job->id, "the journal speaks of a move that its plan has not");
+		now = job_record(job, json_get_u64(record, "move"));
+		now->mark = mark_from_json(json_object_get(record, "mark"));
+		now->copy_ns = json_get_u64(record, "copy_ns");
+	} else if (!strcmp(rec, "note")) {
+		return records_from_json(job, record, err);
 	} else if (!strcmp(rec, "stop")) {
 		json_decref(job->stopped);
 		job->stopped = json_deep_copy(json_object_get(record, "error"));
-		return record_from_json(&job->record, json_object_get(record, "record"), err);
+		return records_from_json(job, record, err);
 	} else if (!strcmp(rec, "terms")) {
 		json_decref(job->terms);
 		job->terms = json_deep_copy(json_object_get(record, "terms"));
@@ -216,7 +281,7 @@ static int fold(const json_t *record, void *data, struct err *err)
 			return err_set(err, ERR_REFUSED, job->id, "the journal's steps are out of order");
 		job->steps_done = json_get_u64(record, "step");
 		job->step_begun = false;
-		return record_from_json(&job->record, json_object_get(record, "record"), err);
+		return records_from_json(job, record, err);
 	} else if (!strcmp(rec, "end")) {
 		job->ended = true;
 		job->aborted = json_get_bool(record, "aborted");
@@ -307,6 +372,9 @@ void job_close(struct job *job)
 		close(job->lock);
 	free(job->state_dir);
 	free(job->dir);
+	for (size_t i = 0; job->more_records && i < job->plan.more_count; i++)
+		record_free(&job->more_records[i]);
+	free(job->more_records);
 	plan_free(&job->plan);
 	record_free(&job->record);
 	json_decref(job->result);
@@ -342,18 +410,27 @@ static bool holds(const struct move *move, const struct job *other, const struct
 	       is_held(&move->destination, held, other->same_boot);
 }
 
-/* Does a move touch what another job holds: its ends, the file it makes, the name it will have? */
-static bool collides_with_job(const struct move *move, const struct job *other)
+/* Does a move touch what another job holds by one of its own: its ends, the file it makes, the name it will have? */
+static bool collides_with_move(const struct move *move, const struct job *other, size_t i)
 {
-	char *mine = move_final_path(move), *theirs = move_final_path(&other->plan.move);
+	const struct move *held = plan_move(&other->plan, i);
+	char *mine = move_final_path(move), *theirs = move_final_path(held);
 	/* Physical volumes are a place for many. */
-	bool same_name = !move->online.vg && !other->plan.move.online.vg && !strcmp(mine, theirs);
+	bool same_name = !move->online.vg && !held->online.vg && !strcmp(mine, theirs);
 
 	free(mine);
 	free(theirs);
-	return same_name || holds(move, other, &other->plan.move.source) ||
-	       holds(move, other, &other->plan.move.destination) ||
-	       holds(move, other, &other->record.target);
+	return same_name || holds(move, other, &held->source) || holds(move, other, &held->destination) ||
+	       holds(move, other, &job_record(other, i)->target);
+}
+
+static bool collides_with_job(const struct plan *plan, const struct job *other)
+{
+	for (size_t i = 0; i < plan_moves(plan); i++)
+		for (size_t k = 0; k < plan_moves(&other->plan); k++)
+			if (collides_with_move(plan_move(plan, i), other, k))
+				return true;
+	return false;
 }
 
 /* ret_worker: the other job's process, 0 when it is not running. */
@@ -378,7 +455,7 @@ static int find_conflict(const char *state_dir, const char *id, const struct pla
 			ret = err_next(err, "mend or remove %s/jobs/%s first", state_dir, ids.items[i]);
 			break;
 		}
-		if (!other.ended && collides_with_job(&plan->move, &other)) {
+		if (!other.ended && collides_with_job(plan, &other)) {
 			char *path = move_final_path(&other.plan.move);
 
 			*ret_worker = job_worker(state_dir, other.id);
@@ -531,25 +608,30 @@ int job_begin_step(struct job *job, struct err *err)
 
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err)
 {
+	size_t of = job->plan.step_moves[job->steps_done];
 	/* The last one comes right before the end of the step, and is synced with what comes then. */
-	bool last = mark->offset >= job->plan.move.source.bytes;
-	json_t *record = json_pack("{s:s, s:o, s:I}", "rec", "durable", "mark", mark_to_json(mark),
-				   "copy_ns", (json_int_t)copy_ns);
+	bool last = mark->offset >= plan_move(&job->plan, of)->source.bytes;
+	json_t *record = json_pack("{s:s, s:I, s:o, s:I}", "rec", "durable", "move", (json_int_t)of,
+				   "mark", mark_to_json(mark), "copy_ns", (json_int_t)copy_ns);
 
 	if ((last ? journal_note : journal_append)(job->journal, record, err) < 0)
 		return -1;
-	job->record.mark = *mark;
+	job_record(job, of)->mark = *mark;
 	return 0;
+}
+
+int job_note_records(struct job *job, struct err *err)
+{
+	return journal_note(job->journal, with_records(job, json_pack("{s:s}", "rec", "note")), err);
 }
 
 int job_done_step(struct job *job, struct err *err)
 {
 	/* What comes next, a step that begins, a stop or the end, makes it durable before anything is done. */
-	if (journal_note(job->journal,
-			 json_pack("{s:s, s:I, s:s, s:o}", "rec", "done", "step",
+	if (journal_note(job->journal, with_records(job,
+			 json_pack("{s:s, s:I, s:s}", "rec", "done", "step",
 				   (json_int_t)job->steps_done,
-				   "name", job->plan.steps[job->steps_done]->name,
-				   "record", record_to_json(&job->record)), err) < 0)
+				   "name", job->plan.steps[job->steps_done]->name)), err) < 0)
 		return -1;
 	job->steps_done++;
 	job->step_begun = false;
@@ -565,8 +647,8 @@ int job_note_stop(struct job *job, const struct err *why, struct err *err)
 	free(message);
 	json_decref(job->stopped);
 	job->stopped = json_incref(error);
-	return journal_append(job->journal, json_pack("{s:s, s:o, s:o}", "rec", "stop", "error", error,
-						      "record", record_to_json(&job->record)), err);
+	return journal_append(job->journal, with_records(job, json_pack("{s:s, s:o}", "rec", "stop",
+									"error", error)), err);
 }
 
 int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *err)
@@ -600,17 +682,19 @@ int job_undone_step(struct job *job, size_t step, struct err *err)
 
 int job_rewind(struct job *job, size_t step, bool from_zero, struct err *err)
 {
-	struct progress_record *record = &job->record;
+	struct progress_record *record = job_record(job, job->plan.step_moves[step]);
+	const char *name = job->plan.steps[step]->name;
 
+	/* It may have been taken back further already, for another of its moves. */
+	if (step > job->steps_done)
+		step = job->steps_done;
 	if (from_zero)
 		record->mark = (struct mark){ 0 };
 	record->verified = false;
 	record->tree_hash[0] = '\0';
-	text_list_add(&record->notes, text_format("after a restart of the machine %s began anew",
-						  job->plan.steps[step]->name));
-	if (journal_append(job->journal,
-			   json_pack("{s:s, s:I, s:o}", "rec", "rewind", "step", (json_int_t)step,
-				     "record", record_to_json(record)), err) < 0)
+	text_list_add(&record->notes, text_format("after a restart of the machine %s began anew", name));
+	if (journal_append(job->journal, with_records(job,
+			   json_pack("{s:s, s:I}", "rec", "rewind", "step", (json_int_t)step)), err) < 0)
 		return -1;
 	job->steps_done = step;
 	job->step_begun = false;
@@ -619,13 +703,19 @@ int job_rewind(struct job *job, size_t step, bool from_zero, struct err *err)
 
 int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 {
-	char *leaves = text_format("%s/leaves", job->dir);
 	char *control = text_format("%s/control", job->dir);
 
 	/* They prove a copy to its own job only; the receipt has their root. */
-	unlink(leaves);
+	for (size_t i = 0; i < plan_moves(&job->plan); i++) {
+		char *dir = job_part_dir(job, i), *leaves = text_format("%s/leaves", dir);
+
+		unlink(leaves);
+		if (i)
+			rmdir(dir);
+		free(leaves);
+		free(dir);
+	}
 	unlink(control);
-	free(leaves);
 	free(control);
 	if (journal_append(job->journal, json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted,
 						   "result", result), err) < 0)

@@ -37,6 +37,7 @@ struct job {
 
 	/* Folded from the journal. */
 	struct progress_record record;
+	struct progress_record *more_records;	/* of plan.more */
 	size_t steps_done;
 	bool step_begun;		/* steps[steps_done] was begun */
 	bool written;			/* the destination was, or may have been, written to */
@@ -76,6 +77,12 @@ int job_open(const char *state_dir, const char *id, enum job_open_mode mode,
 
 void job_close(struct job *job);
 
+/* Where the steps of plan_move(i) keep what is theirs; free it. */
+char *job_part_dir(const struct job *job, size_t i);
+
+/* What has become of plan_move(i). */
+struct progress_record *job_record(const struct job *job, size_t i);
+
 /* "planned", "copying", ...: stable words, see ARCHITECTURE. */
 const char *job_state(const struct job *job);
 
@@ -84,6 +91,8 @@ bool job_committed(const struct job *job);
 
 /* Journal what happens; each is durable when it returns. */
 int job_begin_step(struct job *job, struct err *err);
+/* The records as they are now; not synced. */
+int job_note_records(struct job *job, struct err *err);
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err);
 int job_done_step(struct job *job, struct err *err);
 int job_note_stop(struct job *job, const struct err *why, struct err *err);

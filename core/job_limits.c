@@ -153,8 +153,10 @@ static void add_end(struct text_list *things, const struct facts *facts)
 void limits_things(const struct plan *plan, struct text_list *ret_things)
 {
 	add(ret_things, text_copy("max-jobs"));
-	add_end(ret_things, &plan->move.source);
-	add_end(ret_things, &plan->move.destination);
+	for (size_t i = 0; i < plan_moves(plan); i++) {
+		add_end(ret_things, &plan_move(plan, i)->source);
+		add_end(ret_things, &plan_move(plan, i)->destination);
+	}
 	if (plan->move.live.uuid) {
 		char *host = host_of(plan->move.live.uri);
 

@@ -204,6 +204,105 @@ out:
 	return ret;
 }
 
+/* ---- all disks of a domain ---- */
+
+void live_disks_free(struct live_disks *disks)
+{
+	text_list_free(&disks->targets);
+	text_list_free(&disks->paths);
+	text_list_free(&disks->left_out);
+	*disks = (struct live_disks){ 0 };
+}
+
+static void take_disk(struct live_disks *disks, const struct virt_disk *disk)
+{
+	if (text_list_has(&disks->targets, disk->target))
+		return;
+	text_list_add(&disks->targets, text_copy(disk->target));
+	text_list_add(&disks->paths, text_copy(disk->source.path));
+}
+
+/* Those that were named. */
+static int take_named(const struct request *request, const struct virt_domain *domain,
+		      const struct virt_disks *disks, struct live_disks *taken, struct err *err)
+{
+	for (size_t i = 0; request->disks[i]; i++) {
+		const struct virt_disk *disk = find_disk(disks, request->disks[i]);
+
+		if (!disk) {
+			err_set(err, ERR_REFUSED, domain->name, "has no disk %s", request->disks[i]);
+			return err_next(err, "virsh domblklist %s", domain->name);
+		}
+		if (check_disk(domain, disk, err) < 0)
+			return -1;
+		take_disk(taken, disk);
+	}
+	return 0;
+}
+
+/* All but those whose kind is not moved; what somebody works on just now is no reason to leave it behind. */
+static int take_all(const struct virt_domain *domain, const struct virt_disks *disks,
+		    struct live_disks *taken, struct err *err)
+{
+	for (size_t i = 0; i < disks->count; i++) {
+		const struct virt_disk *disk = &disks->items[i];
+		struct err why = ERR_INIT;
+
+		if (!disk->target || (!disk->source.path && !disk->source.protocol && !disk->source.volume))
+			continue;
+		if (check_disk(domain, disk, &why) == 0) {
+			take_disk(taken, disk);
+		} else if (disk->mirrored) {
+			*err = why;
+			return -1;
+		} else {
+			text_list_add(&taken->left_out, text_format("not moved: %s", why.cause));
+		}
+	}
+	if (taken->targets.count)
+		return 0;
+	err_set(err, ERR_REFUSED, domain->name, "has no disk that can be moved%s%s",
+		taken->left_out.count ? ": " : "", taken->left_out.count ? taken->left_out.items[0] : "");
+	return err_next(err, "virsh domblklist %s", domain->name);
+}
+
+int live_disks_look(const struct request *request, struct live_disks *ret_disks, struct err *err)
+{
+	struct live_disks taken = { 0 };
+	struct virt_domain domain = { 0 };
+	struct virt_disks disks = { 0 };
+	struct virt *virt = NULL;
+	char *xml = NULL;
+	int ret = -1;
+
+	if (virt_open(guests_uri(), VIRT_LIMIT_MS, &virt, err) < 0)
+		goto out;
+	if (virt_find(virt, request->domain, &domain, err) < 0) {
+		if (err->number == ENOENT) {
+			refuse(err, request->domain, "no such domain");
+			err_next(err, "virsh list --all");
+		}
+		goto out;
+	}
+	if (virt_xml(virt, domain.uuid, !domain.running, &xml, err) < 0 ||
+	    virt_xml_disks(xml, &disks, err) < 0)
+		goto out;
+	taken.running = domain.running;
+	ret = request->disks && request->disks[0] ? take_named(request, &domain, &disks, &taken, err) :
+						    take_all(&domain, &disks, &taken, err);
+	if (ret == 0) {
+		*ret_disks = taken;
+		taken = (struct live_disks){ 0 };
+	}
+out:
+	live_disks_free(&taken);
+	free(xml);
+	virt_disks_free(&disks);
+	virt_domain_free(&domain);
+	virt_close(virt);
+	return ret;
+}
+
 /* Is the process that a use names ("... (pid 12)") the QEMU of that domain?  It has the UUID among its arguments. */
 static bool is_own(const char *use, const char *uuid)
 {

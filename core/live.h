@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "support/text.h"
+
 struct err;
 struct facts;
 struct live_move;
@@ -25,6 +27,21 @@ int live_of_disk(const struct request *request, struct live_move *ret_live, stru
  */
 int live_of_volume(const struct request *request, const struct facts *volume,
 		   struct live_move *ret_live, struct err *err);
+
+/* The disks that a migrate of a domain moves. */
+struct live_disks {
+	bool running;
+	struct text_list targets;
+	struct text_list paths;		/* of their sources */
+	struct text_list left_out;	/* for people: which stay, and why */
+};
+
+/*
+ * Those that request->disks names (by target or by path), each of which has to
+ * be one that can be moved; or all that can, of request->domain.
+ */
+int live_disks_look(const struct request *request, struct live_disks *ret_disks, struct err *err);
+void live_disks_free(struct live_disks *disks);
 
 /* Take out of the volume's uses that disk of the domain, and its own QEMU. */
 void live_drop_own_uses(const struct live_move *live, struct facts *facts);

@@ -148,7 +148,7 @@ static int known_job(const struct request *request, const char *state_dir,
 	if (job_open(state_dir, id, JOB_LOOK, &job, err) < 0)
 		return -1;
 	*ret_report = report_job(&job);
-	if ((request->domain ? strcmp(request->source, job.plan.move.source.spec) :
+	if ((request->domain ? strcmp(request->source, job.plan.set ? job.plan.set : job.plan.move.source.spec) :
 			       !same_name(request->source, &job.plan.move.source)) ||
 	    !same_name(request->destination, &job.plan.move.destination) ||
 	    job.plan.command != request->command) {
@@ -167,9 +167,9 @@ static int known_job(const struct request *request, const char *state_dir,
 }
 
 /* Nothing was written there yet: is it still what the user was told would be overwritten? */
-static char *destination_changed(const struct job *job, const struct facts *now)
+static char *destination_changed(const struct job *job, const struct move *move, const struct facts *now)
 {
-	const struct facts *was = &job->plan.move.destination;
+	const struct facts *was = &move->destination;
 	char *why = facts_not_same(was, now, job->same_boot);
 
 	if (!why)
@@ -183,9 +183,9 @@ static char *destination_changed(const struct job *job, const struct facts *now)
  * Is the directory of a new file there?  Not finding it, where a mount is
  * missing say, must not be taken for a reason to give the job up.
  */
-static int check_place(const struct job *job, struct err *err)
+static int check_place(const struct job *job, const struct move *move, struct err *err)
 {
-	const struct facts *was = &job->plan.move.destination;
+	const struct facts *was = &move->destination;
 	struct facts now = { 0 };
 	bool same = volume_inspect_path(was->dir, 0, &now, err) == 0 && !now.kind &&
 		    !strcmp(now.dir, was->dir) && now.dir_ino == was->dir_ino &&
@@ -219,19 +219,15 @@ static bool is_repointed(const struct job *job)
  * unchanged and not in use.  After the commit the steps look for themselves,
  * since the source may be gone or wiped in part.
  */
-static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
+static int check_move(struct job *job, const struct move *move, const struct perform_options *options,
+		      struct err *err)
 {
-	const struct move *move = &job->plan.move;
 	const struct facts *was = &move->source;
 	const struct live_move *live = &move->live;
 	struct facts now = { 0 }, target = { 0 };
 	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
-	if (job->plan.move.online.vg)
-		return online_check(job, err);
-	if (job_committed(job))
-		return 0;
 	if (volume_inspect_again(was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0) {
 		err->class = ERR_REFUSED;
 		goto out;
@@ -257,22 +253,22 @@ static int check_ends(struct job *job, const struct perform_options *options, st
 		err_next(err, "end that use, then resume again");
 		goto out;
 	}
-	if (job->plan.move.lvm.create) {
+	if (move->lvm.create) {
 		/* Its group is found again by its UUID when it is needed. */
-	} else if (job->plan.move.create && qemu_is_rbd(&job->plan.move.destination)) {
+	} else if (move->create && qemu_is_rbd(&move->destination)) {
 		/* What is in the pool under the names of the job is looked at before each act. */
-	} else if (job->plan.move.create) {
-		if (check_place(job, err) < 0)
+	} else if (move->create) {
+		if (check_place(job, move, err) < 0)
 			goto out;
 	} else {
-		if (volume_inspect_again(&job->plan.move.destination, INSPECT_USES, &target, err) < 0)
+		if (volume_inspect_again(&move->destination, INSPECT_USES, &target, err) < 0)
 			goto out;
 		if (!target.kind) {
 			err_set(err, ERR_REFUSED, target.path, "the destination is not there");
 			err_next(err, "bring it back, then resume again");
 			goto out;
 		}
-		why = job->written ? NULL : destination_changed(job, &target);
+		why = job->written ? NULL : destination_changed(job, move, &target);
 		if (why) {
 			err_set(err, ERR_REFUSED, target.path,
 				"the destination is not as it was when the job was planned: %s", why);
@@ -298,77 +294,14 @@ out:
 	return ret;
 }
 
-/*
- * Look at the source; and where it is a running domain's disk, at that: then
- * it is wanted->live.
- */
-static int inspect_source(struct request *wanted, unsigned flags, struct live_move *live,
-			  struct facts *source, struct err *err)
+static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
 {
-	int found;
-
-	if (!wanted->domain) {
-		if (inspect_named(wanted->source, SPEC_VOLUME, flags, source, err) < 0)
+	if (job->plan.move.online.vg)
+		return online_check(job, err);
+	for (size_t i = 0; !job_committed(job) && i < plan_moves(&job->plan); i++)
+		if (check_move(job, plan_move(&job->plan, i), options, err) < 0)
 			return -1;
-		if (wanted->command != COMMAND_MIGRATE || !source->kind || !guests_run(source))
-			return 0;
-		found = live_of_volume(wanted, source, live, err);
-		if (found <= 0)
-			return found;
-	} else {
-		if (live_of_disk(wanted, live, err) < 0)
-			return -1;
-		if (inspect_named(live->old_path, SPEC_VOLUME, flags, source, err) < 0)
-			return -1;
-		free(source->spec);
-		source->spec = text_copy(wanted->source);
-	}
-	live_drop_own_uses(live, source);
-	wanted->live = live;
 	return 0;
-}
-
-/* A move inside a group is planned from what lies where in all of it. */
-static int look_into_own_group(const struct facts *source, const struct facts *destination,
-			       struct lvm_group *group, struct request *wanted, struct err *err)
-{
-	if (!source->lv || !destination->lv || !destination->lv->wanted_pvs.count)
-		return 0;
-	if (lvm_group_read(source->lv->vg_name, group, err) < 0)
-		return -1;
-	wanted->group = group;
-	return 0;
-}
-
-/* Look at both ends and plan. */
-int perform_plan(const struct request *request, const char *state_dir, const char *id,
-		 unsigned flags, struct plan *plan, struct err *err)
-{
-	struct request wanted = *request;
-	char *state = realpath(state_dir, NULL), *unseen;
-	struct facts source = { 0 }, destination = { 0 };
-	struct live_move live = { 0 };
-	struct lvm_group group = { 0 };
-	int ret = -1;
-
-	wanted.state_dir = state;
-	/* One read of LVM's metadata serves all of it. */
-	lv_read_hold();
-	wanted.connect = guests_uri();
-	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
-	    places_look(request, &source, flags, &destination, err) == 0 &&
-	    look_into_own_group(&source, &destination, &group, &wanted, err) == 0)
-		ret = plan_build(&wanted, id, &source, &destination, plan, err);
-	lv_read_release();
-	unseen = ret == 0 ? guests_unseen() : NULL;
-	if (unseen)
-		text_list_add(&plan->warnings, unseen);
-	free(state);
-	live_move_free(&live);
-	lvm_group_free(&group);
-	facts_free(&source);
-	facts_free(&destination);
-	return ret;
 }
 
 /* Before anything was done: why it stops, in the journal and for the user. */
@@ -490,16 +423,17 @@ static int find_existing(const char *state_dir, const char *text, char id[static
  * The machine was restarted, and nobody can tell whether a device was written
  * to meanwhile: what was read from it, or proven of it, has to be done again.
  */
-static int rewind_unproven(struct job *job, struct err *err)
+static int rewind_move(struct job *job, size_t of, struct err *err)
 {
-	const struct move *move = &job->plan.move;
+	const struct progress_record *record = job_record(job, of);
+	const struct move *move = plan_move(&job->plan, of);
 	bool online = move->online.vg != NULL;
 	bool source = online || facts_tell_changes(&move->source, job->same_boot) ||
-		      (job->same_boot && job->record.source_written);
+		      (job->same_boot && record->source_written);
 	/* A file that we made tells; of a volume that was not made yet there is nothing to tell. */
 	bool target = online ||
-		      (move->create && (!move->lvm.create || !job->record.target.kind)) ||
-		      facts_tell_changes(move->create ? &job->record.target : &move->destination,
+		      (move->create && (!move->lvm.create || !record->target.kind)) ||
+		      facts_tell_changes(move->create ? &record->target : &move->destination,
 					 job->same_boot);
 
 	/* A mirror is in QEMU, and has seen every write. */
@@ -508,14 +442,24 @@ static int rewind_unproven(struct job *job, struct err *err)
 	for (size_t i = 0; i < job->plan.step_count; i++) {
 		const struct step_ops *step = job->plan.steps[i];
 
+		if (job->plan.step_moves[i] != of)
+			continue;
 		if (step == &scrub_leg_step && job->steps_done > i)
 			return job_rewind(job, i, false, err);
 		if (!source && (step == &copy_step || step == &reflink_step) &&
-		    (job->steps_done > i || job->record.mark.offset))
+		    (job->steps_done > i || record->mark.offset))
 			return job_rewind(job, i, true, err);
 		if (step == &verify_step && job->steps_done > i)
 			return job_rewind(job, i, false, err);
 	}
+	return 0;
+}
+
+static int rewind_unproven(struct job *job, struct err *err)
+{
+	for (size_t i = 0; i < plan_moves(&job->plan); i++)
+		if (rewind_move(job, i, err) < 0)
+			return -1;
 	return 0;
 }
 

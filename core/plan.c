@@ -115,9 +115,23 @@ int plan_build(const struct request *request, const char *job_id,
 	return 0;
 }
 
+const struct move *plan_move(const struct plan *plan, size_t i)
+{
+	return i ? &plan->more[i - 1] : &plan->move;
+}
+
+size_t plan_moves(const struct plan *plan)
+{
+	return 1 + plan->more_count;
+}
+
 void plan_free(struct plan *plan)
 {
 	move_free(&plan->move);
+	for (size_t i = 0; i < plan->more_count; i++)
+		move_free(&plan->more[i]);
+	free(plan->more);
+	free(plan->set);
 	for (size_t i = 0; i < plan->not_moved_count; i++)
 		free(plan->not_moved[i].reason);
 	text_list_free(&plan->warnings);
@@ -141,6 +155,17 @@ json_t *plan_to_json(const struct plan *plan)
 	json_put(json, "command", json_string(command_name(plan->command)));
 	json_put(json, "method", json_string(plan->method));
 	json_put(json, "move", move_to_json(&plan->move));
+	if (plan->set) {
+		json_t *more = json_array(), *of = json_array();
+
+		for (size_t i = 0; i < plan->more_count; i++)
+			json_array_append_new(more, move_to_json(&plan->more[i]));
+		for (size_t i = 0; i < plan->step_count; i++)
+			json_array_append_new(of, json_integer(plan->step_moves[i]));
+		json_put(json, "set", json_text(plan->set));
+		json_put(json, "more", more);
+		json_put(json, "step_moves", of);
+	}
 	json_put(json, "steps", steps);
 	json_put(json, "not_moved", not_moved);
 	json_put(json, "warnings", warnings);
@@ -159,11 +184,32 @@ static const char *method_name(const char *name)
 	return NULL;
 }
 
+/* The further moves of a job that has several. */
+static int set_from_json(struct plan *plan, const json_t *json, struct err *err)
+{
+	const json_t *more = json_object_get(json, "more"), *item;
+	size_t i;
+
+	if (!json_is_array(more))
+		return 0;
+	if (json_array_size(more) >= PLAN_MOVES_MAX)
+		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has too many moves");
+	plan->set = text_copy(json_get_string(json, "set") ?: "");
+	plan->more = text_alloc(json_array_size(more) + 1, sizeof(*plan->more));
+	json_array_foreach(more, i, item) {
+		if (move_from_json(&plan->more[i], item, err) < 0)
+			return -1;
+		plan->more_count++;
+	}
+	return 0;
+}
+
 int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 {
 	struct plan plan = { 0 };
 	const char *command = json_get_string(json, "command");
 	const json_t *item;
+	json_int_t of;
 	size_t i;
 
 	plan.command = command && !strcmp(command, "copy") ? COMMAND_COPY :
@@ -173,18 +219,28 @@ int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has a command or a method that this volmig does not know");
 	if (move_from_json(&plan.move, json_object_get(json, "move"), err) < 0)
 		return -1;
+	if (set_from_json(&plan, json, err) < 0) {
+		plan_free(&plan);
+		return -1;
+	}
 	json_array_foreach(json_object_get(json, "steps"), i, item) {
 		const char *name = json_string_value(item);
 		const struct step_ops *step = name ? step_by_name(name) : NULL;
 
-		if (!step || plan.step_count == PLAN_STEPS_MAX) {
+		if (!step || plan.step_count == PLAN_STEPS_EACH * plan_moves(&plan)) {
 			err_set(err, ERR_REFUSED, NULL,
 				"the journal's plan has a step that this volmig does not know: %s",
 				name ? name : "(none)");
 			plan_free(&plan);
 			return -1;
 		}
+		of = json_integer_value(json_array_get(json_object_get(json, "step_moves"), i));
+		if (of < 0 || (size_t)of >= plan_moves(&plan)) {
+			plan_free(&plan);
+			return err_set(err, ERR_REFUSED, NULL, "the journal's plan has a step of a move that it has not");
+		}
 		plan_add_step(&plan, step);
+		plan.step_moves[plan.step_count - 1] = (unsigned char)of;
 	}
 	json_array_foreach(json_object_get(json, "not_moved"), i, item) {
 		const char *reason = json_get_string(item, "reason");

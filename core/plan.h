@@ -13,7 +13,9 @@
 
 struct err;
 
-#define PLAN_STEPS_MAX 12
+#define PLAN_MOVES_MAX 24	/* volumes of one job */
+#define PLAN_STEPS_EACH 12
+#define PLAN_STEPS_MAX (PLAN_STEPS_EACH * PLAN_MOVES_MAX)
 #define PLAN_PVS_MAX 32	/* physical volumes of one move */
 
 enum command_kind {
@@ -53,6 +55,7 @@ struct request {
 	uint64_t stall_ms;
 	const char *connect;		/* libvirt's URI, or NULL */
 	const char *domain, *disk;	/* swap: whose disk is the source */
+	const char *const *disks;	/* migrate of a domain: those, ends with NULL; NULL: all that can be moved */
 	enum live_api api;
 	bool sync_writes;
 	bool hold;			/* --cutover=manual */
@@ -77,7 +80,12 @@ struct plan {
 	enum command_kind command;
 	const char *method;		/* "copy", "reflink", "live", "lvconvert" or "pvmove": what moves the bytes */
 	struct move move;
+	/* A job that moves several disks of a domain together, all or none: the others; and what they are called. */
+	struct move *more;
+	size_t more_count;
+	char *set;			/* "web: vda, vdb"; NULL: it moves one volume */
 	const struct step_ops *steps[PLAN_STEPS_MAX];
+	unsigned char step_moves[PLAN_STEPS_MAX];	/* to which move each is done: 0 or, of more, its index + 1 */
 	size_t step_count;
 	struct not_moved not_moved[8];
 	size_t not_moved_count;
@@ -101,6 +109,18 @@ int plan_check_volume(const struct facts *facts, bool raw, struct err *err);
 int plan_check_lv(const struct facts *facts, struct err *err);
 
 void plan_free(struct plan *plan);
+
+/* What the job moves: 0 is plan->move. */
+const struct move *plan_move(const struct plan *plan, size_t i);
+size_t plan_moves(const struct plan *plan);
+
+/*
+ * Make one plan of several, which are taken over and empty afterwards: steps
+ * that are joint come once, for all.  set: what they are called together.
+ * ERR_REFUSED where they get in each other's way.
+ */
+int plan_join(struct plan *plans, size_t count, const char *job_id, const char *set,
+	      struct plan *ret_plan, struct err *err);
 
 /* "migrate", "copy", "swap". */
 const char *command_name(enum command_kind command);

@@ -8,6 +8,7 @@
 
 #include "job.h"
 #include "plan.h"
+#include "report_disks.h"
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/qemu.h"
@@ -52,7 +53,7 @@ static json_t *steps_report(const struct plan *plan)
 
 	for (size_t i = 0; i < plan->step_count; i++) {
 		const struct step_ops *step = plan->steps[i];
-		char *object = step->object(&plan->move);
+		char *object = report_step_object(plan, i);
 		json_t *json = json_object();
 
 		json_put(json, "step", json_string(step->name));
@@ -64,6 +65,12 @@ static json_t *steps_report(const struct plan *plan)
 		free(object);
 	}
 	return steps;
+}
+
+static json_t *domain_report(const struct move *move)
+{
+	return json_pack("{s:o, s:s, s:o}", "name", json_text(move->live.domain), "uuid", move->live.uuid,
+			 "disk", json_text(move->live.target));
 }
 
 /* The head that every report of a move has. */
@@ -86,9 +93,7 @@ static json_t *head(const struct plan *plan, const char *job_id, const char *sta
 	json_put(json, "source", source_report(&plan->move.source));
 	json_put(json, "destination", destination_report(&plan->move));
 	if (plan->move.live.uuid)
-		json_put(json, "domain", json_pack("{s:o, s:s, s:o}",
-			"name", json_text(plan->move.live.domain), "uuid", plan->move.live.uuid,
-			"disk", json_text(plan->move.live.target)));
+		json_put(json, "domain", domain_report(&plan->move));
 	json_put(json, "warnings", warnings);
 	return json;
 }
@@ -118,6 +123,12 @@ static const char *algorithm(const struct move *move)
 	return move->online.vg ? "raid1-scrub" : "xxh3-128";
 }
 
+static json_t *ends_report(const struct move *move)
+{
+	return json_pack("{s:o, s:o}", "source", source_report(&move->source),
+			 "destination", destination_report(move));
+}
+
 json_t *report_plan(const struct plan *plan, const char *job_id)
 {
 	json_t *json = head(plan, job_id, "planned");
@@ -126,58 +137,99 @@ json_t *report_plan(const struct plan *plan, const char *job_id)
 	json_put(json, "bytes_to_move", json_u64(!strcmp(plan->method, "reflink") ? 0 :
 						 plan->move.source.allocated < plan->move.source.bytes ?
 						 plan->move.source.allocated : plan->move.source.bytes));
+	for (size_t i = 0; plan->more_count && i < plan_moves(plan); i++)
+		report_add_disk(json, plan_move(plan, i), ends_report(plan_move(plan, i)));
+	report_sum_disks(json, plan);
 	json_put(json, "verify", json_pack("{s:s, s:s?}", "mode", verify_mode(&plan->move),
 					   "algorithm", algorithm(&plan->move)));
 	json_put(json, "source_after", json_string(after_source(&plan->move)));
 	return json;
 }
 
-static bool step_is_done(const struct job *job, const struct step_ops *step)
+/* Is the plan's step i that one, of that of its moves? */
+static bool is_step(const struct job *job, size_t i, const struct step_ops *step, size_t of)
+{
+	return job->plan.steps[i] == step && (step->joint || job->plan.step_moves[i] == of);
+}
+
+static bool step_is_done(const struct job *job, const struct step_ops *step, size_t of)
 {
 	for (size_t i = 0; i < job->steps_done; i++)
-		if (job->plan.steps[i] == step)
+		if (is_step(job, i, step, of))
 			return true;
 	return false;
 }
 
-static bool step_is_begun(const struct job *job, const struct step_ops *step)
+static bool step_is_begun(const struct job *job, const struct step_ops *step, size_t of)
 {
-	return job->step_begun && job->plan.steps[job->steps_done] == step;
+	return job->step_begun && is_step(job, job->steps_done, step, of);
 }
 
-static const char *source_state(const struct job *job)
+static const char *source_state(const struct job *job, size_t of)
 {
 	if (job->plan.move.online.vg)
-		return step_is_done(job, &drop_leg_step) || step_is_done(job, &end_pvmove_step) ? "moved" :
+		return step_is_done(job, &drop_leg_step, of) || step_is_done(job, &end_pvmove_step, of) ? "moved" :
 		       job_committed(job) ? "moved, its old extents are being freed" : "in place";
-	if (step_is_done(job, &remove_source_step))
+	if (step_is_done(job, &remove_source_step, of))
 		return "removed";
-	if (step_is_begun(job, &remove_source_step))
+	if (step_is_begun(job, &remove_source_step, of))
 		return "being removed";
-	if (step_is_done(job, &wipe_source_step))
+	if (step_is_done(job, &wipe_source_step, of))
 		return "wiped";
-	if (step_is_begun(job, &wipe_source_step))
+	if (step_is_begun(job, &wipe_source_step, of))
 		return "wiped in part";
 	return "untouched";
 }
 
-static const char *destination_state(const struct job *job)
+static const char *destination_state(const struct job *job, size_t of)
 {
-	const struct move *move = &job->plan.move;
+	const struct move *move = plan_move(&job->plan, of);
 	bool online = move->online.vg != NULL;
-	bool whole = step_is_done(job, &copy_step) || step_is_done(job, &reflink_step) ||
-		     step_is_done(job, &mirror_step);
+	bool whole = step_is_done(job, &copy_step, of) || step_is_done(job, &reflink_step, of) ||
+		     step_is_done(job, &mirror_step, of);
 
 	if (online)
-		return step_is_done(job, &sync_leg_step) || step_is_done(job, &pvmove_step) ? "complete" :
+		return step_is_done(job, &sync_leg_step, of) || step_is_done(job, &pvmove_step, of) ? "complete" :
 		       job->steps_done || job->step_begun ? "unfinished" : "untouched";
 	if (move->create) {
-		if (!job->record.target.kind)
-			return step_is_begun(job, &create_file_step) || step_is_begun(job, &create_image_step) ?
+		if (!job_record(job, of)->target.kind)
+			return step_is_begun(job, &create_file_step, of) || step_is_begun(job, &create_image_step, of) ?
 			       "unfinished" : "absent";
-		return step_is_done(job, &publish_step) && whole ? "complete" : "unfinished";
+		return step_is_done(job, &publish_step, of) && whole ? "complete" : "unfinished";
 	}
 	return whole ? "complete" : job->written ? "overwritten in part" : "untouched";
+}
+
+/* What has become of one of the moves: into json, which has its ends. */
+static void add_outcome(json_t *json, const struct job *job, size_t of)
+{
+	const struct progress_record *record = job_record(job, of);
+	const struct move *move = plan_move(&job->plan, of);
+
+	json_put(json_object_get(json, "source"), "state", json_string(source_state(job, of)));
+	json_put(json_object_get(json, "destination"), "state", json_string(destination_state(job, of)));
+	json_put(json_object_get(json, "destination"), "allocated_after",
+		 record->allocated_after ? json_u64(record->allocated_after) : json_null());
+	json_put(json, "copy", json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:b}",
+		"bytes_data", (json_int_t)record->mark.bytes_data,
+		"bytes_zero", (json_int_t)record->mark.bytes_zero,
+		"bytes_written", (json_int_t)record->mark.bytes_written,
+		"seconds", (double)record->copy_ns / 1e9,
+		"resumed_at", (json_int_t)record->resumed_at,
+		"durable_offset", (json_int_t)record->mark.offset,
+		"shared_extents", record->cloned));
+	json_put(json_object_get(json, "copy"), "waited_for",
+		 waits_to_json(&record->waits, record->copy_ns));
+	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
+		"mode", verify_mode(move),
+		"algorithm", algorithm(move),
+		"tree_hash", record->verified && !move->online.vg ? record->tree_hash : NULL,
+		"result", record->verified ? "equal" : NULL,
+		"seconds", (double)record->verify_ns / 1e9));
+	if (move->live.uuid) {
+		json_put(json_object_get(json, "verify"), "bytes_compared", json_u64(record->live_compared));
+		json_put(json, "pivot", report_pivot(record));
+	}
 }
 
 json_t *report_job(const struct job *job)
@@ -192,30 +244,17 @@ json_t *report_job(const struct job *job)
 
 	json = head(plan, job->id, job_state(job));
 	warnings = json_object_get(json, "warnings");
-	for (size_t i = 0; i < record->notes.count; i++)
-		json_array_append_new(warnings, json_text(record->notes.items[i]));
-	json_put(json_object_get(json, "source"), "state", json_string(source_state(job)));
-	json_put(json_object_get(json, "destination"), "state", json_string(destination_state(job)));
-	json_put(json_object_get(json, "destination"), "allocated_after",
-		 record->allocated_after ? json_u64(record->allocated_after) : json_null());
-	json_put(json, "copy", json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:b}",
-		"bytes_data", (json_int_t)record->mark.bytes_data,
-		"bytes_zero", (json_int_t)record->mark.bytes_zero,
-		"bytes_written", (json_int_t)record->mark.bytes_written,
-		"seconds", (double)record->copy_ns / 1e9,
-		"resumed_at", (json_int_t)record->resumed_at,
-		"durable_offset", (json_int_t)record->mark.offset,
-		"shared_extents", record->cloned));
-	json_put(json_object_get(json, "copy"), "waited_for",
-		 waits_to_json(&record->waits, record->copy_ns));
-	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
-		"mode", verify_mode(&plan->move),
-		"algorithm", algorithm(&plan->move),
-		"tree_hash", record->verified && !plan->move.online.vg ? record->tree_hash : NULL,
-		"result", record->verified ? "equal" : NULL,
-		"seconds", (double)record->verify_ns / 1e9));
-	if (plan->move.live.uuid)
-		json_put(json_object_get(json, "verify"), "bytes_compared", json_u64(record->live_compared));
+	for (size_t i = 0; i < plan_moves(plan); i++)
+		for (size_t k = 0; k < job_record(job, i)->notes.count; k++)
+			json_array_append_new(warnings, json_text(job_record(job, i)->notes.items[k]));
+	add_outcome(json, job, 0);
+	for (size_t i = 0; plan->more_count && i < plan_moves(plan); i++) {
+		json_t *disk = ends_report(plan_move(plan, i));
+
+		add_outcome(disk, job, i);
+		report_add_disk(json, plan_move(plan, i), disk);
+	}
+	report_sum_disks(json, plan);
 	if (plan->move.online.add) {
 		json_t *scrub = online_record_to_json(&record->online);
 
@@ -335,18 +374,20 @@ static char *row_domain(const json_t *r)
 
 	if (!value_at(r, "domain"))
 		return NULL;
+	if (value_at(r, "disks"))
+		return text_copy(string_at(r, "domain.name"));
 	return text_format("%s, disk %s%s%s", string_at(r, "domain.name"), string_at(r, "domain.disk"),
 			   now ? ": " : "", now ? now : "");
 }
 
 static char *row_source(const json_t *r)
 {
-	return row_end(json_object_get(r, "source"));
+	return value_at(r, "disks") ? NULL : row_end(json_object_get(r, "source"));
 }
 
 static char *row_destination(const json_t *r)
 {
-	return row_end(json_object_get(r, "destination"));
+	return value_at(r, "disks") ? NULL : row_end(json_object_get(r, "destination"));
 }
 
 static char *row_allocated(const json_t *r)
@@ -528,6 +569,7 @@ static const struct {
 	{ "allocated", row_allocated },
 	{ "copied", row_copied },
 	{ "waited", row_waited },
+	{ "stood still", report_row_suspended },
 	{ "verified", row_verified },
 	{ "source", row_source_state },
 	{ "stopped", row_stopped },
@@ -555,6 +597,12 @@ void report_print(const json_t *report, FILE *out)
 		if (value)
 			print_row(out, rows[i].label, value);
 		free(value);
+	}
+	json_array_foreach(json_object_get(report, "disks"), i, item) {
+		char *text = report_disk_text(item);
+
+		print_row(out, i ? "" : "disks", text);
+		free(text);
 	}
 	json_array_foreach(json_object_get(report, "not_moved"), i, item) {
 		char *text = text_format("%s: %s", json_get_string(item, "method"),

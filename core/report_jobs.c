@@ -66,8 +66,10 @@ static void print_job(const json_t *job, int width, int columns, FILE *out)
 	uint64_t bytes_per_second = json_get_u64(now, "bytes_per_second");
 	char done[16], rate[TEXT_SIZE_MAX + 2] = "-", left[TEXT_SIZE_MAX] = "-", size[TEXT_SIZE_MAX];
 	char *volume = text_format("%s -> %s",
-				   json_get_string(json_object_get(job, "source"), "path") ?: "?",
-				   json_get_string(json_object_get(job, "destination"), "path") ?: "?");
+				   json_get_string(json_object_get(job, "source"), "path") ?:
+				   json_get_string(json_object_get(job, "source"), "spec") ?: "?",
+				   json_get_string(json_object_get(job, "destination"), "path") ?:
+				   json_get_string(json_object_get(job, "destination"), "spec") ?: "?");
 	bool running = json_get_bool(job, "running");
 	char *line, *printable;
 

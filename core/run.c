@@ -4,6 +4,8 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include "hooks.h"
 #include "job.h"
@@ -58,34 +60,68 @@ static int journal_durable(struct monitor *mon, const struct mark *mark, struct 
 	struct journalling_monitor *self = (struct journalling_monitor *)mon;
 
 	return job_note_durable(self->job, mark,
-				self->job->record.copy_ns + clock_ns() - self->step_ns, err);
+				job_record(self->job, self->job->plan.step_moves[self->job->steps_done])->copy_ns +
+				clock_ns() - self->step_ns, err);
 }
 
-static struct step_context context_of(struct job *job, struct monitor *mon)
+static int journal_records(struct monitor *mon, struct err *err)
 {
-	return (struct step_context){
-		.job_id = job->id,
-		.job_dir = job->dir,
-		.move = &job->plan.move,
-		.record = &job->record,
-		.same_boot = job->same_boot,
-		.mon = mon,
+	return job_note_records(((struct journalling_monitor *)mon)->job, err);
+}
+
+/* What steps are told, and what that stands on. */
+struct context {
+	struct step_context step;
+	struct step_part parts[PLAN_MOVES_MAX];
+	char *dirs[PLAN_MOVES_MAX];
+};
+
+static void context_begin(struct context *context, struct job *job, struct monitor *mon)
+{
+	*context = (struct context){
+		.step = { .job_id = job->id, .same_boot = job->same_boot, .mon = mon },
 	};
+	for (size_t i = 0; i < plan_moves(&job->plan); i++) {
+		context->parts[i] = (struct step_part){ plan_move(&job->plan, i), job_record(job, i) };
+		context->dirs[i] = job_part_dir(job, i);
+	}
 }
 
-int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
+static void context_end(struct context *context)
 {
-	struct step_context ctx = context_of(job, mon);
+	for (size_t i = 0; i < PLAN_MOVES_MAX; i++)
+		free(context->dirs[i]);
+}
+
+/* For a step of the plan: the move that it is done to, or all. */
+static struct step_context *context_of(struct context *context, const struct job *job, size_t step)
+{
+	size_t of = job->plan.step_moves[step];
+	struct step_context *ctx = &context->step;
+
+	ctx->job_dir = context->dirs[of];
+	ctx->move = context->parts[of].move;
+	ctx->record = context->parts[of].record;
+	ctx->parts = &context->parts[of];
+	ctx->part_count = job->plan.steps[step]->joint ? plan_moves(&job->plan) : 1;
+	/* Each further move has a directory of its own, made when it is first needed. */
+	if (of)
+		mkdir(ctx->job_dir, 0700);
+	return ctx;
+}
+
+static int undo_steps(struct job *job, struct context *context, struct monitor *mon, struct err *err)
+{
 	size_t i = job->steps_done + (job->step_begun ? 1 : 0);
 
-	ctx.forget = forget;
 	if (job_committed(job)) {
 		err_set(err, ERR_REFUSED, job->id, "the job is past its point of no return");
 		return err_next(err, "volmig resume %s", job->id);
 	}
 	/* What cannot be taken back is found before it is journalled that all is. */
 	for (size_t k = 0; k < i; k++)
-		if (job->plan.steps[k]->may_undo && job->plan.steps[k]->may_undo(&ctx, err) < 0)
+		if (job->plan.steps[k]->may_undo &&
+		    job->plan.steps[k]->may_undo(context_of(context, job, k), err) < 0)
 			return -1;
 	hooks_tell(job, "pre", "undo");
 	if (job_begin_abort(job, err) < 0)
@@ -94,13 +130,25 @@ int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 	while (i-- > 0) {
 		const struct step_ops *step = job->plan.steps[i];
 
-		if (step->undo && step->undo(&ctx, err) < 0)
+		if (step->undo && step->undo(context_of(context, job, i), err) < 0)
 			return -1;
 		if (job_undone_step(job, i, err) < 0)
 			return -1;
 	}
 	hooks_tell(job, "post", "undo");
 	return 0;
+}
+
+int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
+{
+	struct context context;
+	int ret;
+
+	context_begin(&context, job, mon);
+	context.step.forget = forget;
+	ret = undo_steps(job, &context, mon, err);
+	context_end(&context);
+	return ret;
 }
 
 /*
@@ -132,27 +180,19 @@ static int stop(struct job *job, struct err *err)
 	return -1;
 }
 
-int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
-	    bool *ret_rolled_back, struct err *err)
+static int run_steps(struct job *job, struct journalling_monitor *mon, struct context *context,
+		     bool *ret_rolled_back, struct err *err)
 {
-	struct journalling_monitor mon = {
-		.base = { .phase = pass_phase, .advance = pass_advance,
-			  .tick = pass_tick, .waited = pass_waited, .durable = journal_durable },
-		.drawn = drawn,
-		.job = job,
-	};
-	struct step_context ctx = context_of(job, &mon.base);
+	struct monitor *drawn = mon->drawn;
 	size_t first = job->steps_done;
-	bool written = job->written;
 
-	ctx.throttle = throttle;
-	*ret_rolled_back = false;
 	pulse_begin(&job->pulse, job->dir);
 	/* The process that died may not have come to it. */
 	if (first > 0 && !job->step_begun)
 		hooks_tell(job, "post", job->plan.steps[first - 1]->name);
 	while (job->steps_done < job->plan.step_count) {
 		const struct step_ops *step = job->plan.steps[job->steps_done];
+		struct step_context *ctx = context_of(context, job, job->steps_done);
 		enum step_result result;
 
 		if (!interrupt_requested() && hooks_call(job, "pre", step->name, err) < 0)
@@ -163,14 +203,13 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 		}
 		log_info("%s: step %zu of %zu: %s", job->id, job->steps_done + 1,
 			 job->plan.step_count, step->name);
-		ctx.again = job->step_begun;
-		ctx.written = written;
-		mon.step_ns = clock_ns();
+		ctx->again = job->step_begun;
+		mon->step_ns = clock_ns();
 		monitor_step(drawn, job->steps_done + 1, job->plan.step_count, step->name);
 		pulse_step(&job->pulse, job->steps_done + 1, job->plan.step_count, step->name);
 		if (job_begin_step(job, err) < 0)
 			return -1;
-		result = step->run(&ctx, err);
+		result = step->run(ctx, err);
 		if (result == STEP_UNDONE && job_committed(job))
 			result = STEP_STOPPED;	/* only forward from there */
 		switch (result) {
@@ -180,7 +219,7 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 			hooks_tell(job, "post", step->name);
 			break;
 		case STEP_UNDONE:
-			return roll_back(job, &mon.base, ret_rolled_back, err);
+			return roll_back(job, &mon->base, ret_rolled_back, err);
 		case STEP_STOPPED:
 			/* A refusal is one only as long as nothing has been done. */
 			if (err->class != ERR_REFUSED || job->steps_done > first)
@@ -192,4 +231,25 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 		}
 	}
 	return 0;
+}
+
+int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
+	    bool *ret_rolled_back, struct err *err)
+{
+	struct journalling_monitor mon = {
+		.base = { .phase = pass_phase, .advance = pass_advance, .tick = pass_tick,
+			  .waited = pass_waited, .durable = journal_durable, .note = journal_records },
+		.drawn = drawn,
+		.job = job,
+	};
+	struct context context;
+	int ret;
+
+	context_begin(&context, job, &mon.base);
+	context.step.throttle = throttle;
+	context.step.written = job->written;
+	*ret_rolled_back = false;
+	ret = run_steps(job, &mon, &context, ret_rolled_back, err);
+	context_end(&context);
+	return ret;
 }

@@ -92,20 +92,19 @@ static void add_next(json_t *report, const struct perform_options *options, cons
 }
 
 /* The ends of an unfinished job, looked at now. */
-static void add_ends(json_t *report, const struct job *job)
+static void add_ends_of(json_t *report, const struct job *job, size_t of)
 {
-	const struct move *move = &job->plan.move;
-	const struct facts *target = &job->record.target;
+	const struct move *move = plan_move(&job->plan, of);
+	const struct facts *target = &job_record(job, of)->target;
 
-	if (job->ended)
-		return;
 	json_put(json_object_get(report, "source"), "now",
 		 now_there(&move->source, move->source.path, job->same_boot,
 			   move->wipe == WIPE_NONE && !move->live.uuid));
 	if (move->live.uuid) {
 		char *text = live_now(&move->live);
 
-		json_put(json_object_get(report, "domain"), "now", json_text(text));
+		json_put(job->plan.more_count ? report : json_object_get(report, "domain"), "now",
+			 json_text(text));
 		free(text);
 	}
 	if (target->kind) {
@@ -121,6 +120,18 @@ static void add_ends(json_t *report, const struct job *job)
 		}
 		json_put(json_object_get(report, "destination"), "now", now);
 	}
+}
+
+static void add_ends(json_t *report, const struct job *job)
+{
+	json_t *disks = json_object_get(report, "disks");
+
+	if (job->ended)
+		return;
+	if (!disks)
+		add_ends_of(report, job, 0);
+	for (size_t i = 0; i < json_array_size(disks); i++)
+		add_ends_of(json_array_get(disks, i), job, i);
 }
 
 /* quickly: of one that has ended, the receipt without reading all that comes before it. */

@@ -163,7 +163,7 @@ static char *source_in(const char *xml, const char *target)
 	return text;
 }
 
-static enum pointing pointing_of(const struct cold_move *cold, const char *xml)
+static enum pointing disk_points(const struct cold_move *cold, const char *xml)
 {
 	char *now = source_in(xml, cold->target);
 	char *was = source_in(cold->old_disk, cold->target);
@@ -180,8 +180,20 @@ static enum pointing pointing_of(const struct cold_move *cold, const char *xml)
 	return ret;
 }
 
-static int look(const struct cold_move *cold, struct sight *ret, struct err *err)
+/* All disks that are moved: old, new, or else not as a whole. */
+static enum pointing pointing_of(const struct step_context *ctx, const char *xml)
 {
+	enum pointing all = disk_points(&ctx->move->cold, xml);
+
+	for (size_t i = 1; i < ctx->part_count; i++)
+		if (disk_points(&ctx->parts[i].move->cold, xml) != all)
+			return POINTS_ELSEWHERE;
+	return all;
+}
+
+static int look(const struct step_context *ctx, struct sight *ret, struct err *err)
+{
+	const struct cold_move *cold = &ctx->move->cold;
 	struct virt_domain domain = { 0 };
 	struct sight sight = { 0 };
 	char *live = NULL;
@@ -203,12 +215,12 @@ static int look(const struct cold_move *cold, struct sight *ret, struct err *err
 	if (domain.persistent) {
 		if (virt_xml(sight.virt, cold->uuid, true, &sight.xml, err) < 0)
 			goto out;
-		sight.definition = pointing_of(cold, sight.xml);
+		sight.definition = pointing_of(ctx, sight.xml);
 	}
 	if (domain.running) {
 		if (virt_xml(sight.virt, cold->uuid, false, &live, err) < 0)
 			goto out;
-		sight.live = pointing_of(cold, live);
+		sight.live = pointing_of(ctx, live);
 	}
 	result = 0;
 out:
@@ -250,43 +262,79 @@ static int check_sight(const struct step_context *ctx, const struct sight *sight
 	return 0;
 }
 
-/* Do two definitions differ in that disk's source alone? */
-static bool same_but_source(const struct cold_move *cold, const char *a, const char *b)
+/* A definition without the sources of the disks that are moved; NULL: cannot be told.  Free it. */
+static char *without_sources(const struct step_context *ctx, const char *xml)
 {
 	struct err ignored = ERR_INIT;
-	char *rest_a = NULL, *rest_b = NULL;
-	bool same = virt_xml_without_source(a, cold->target, &rest_a, &ignored) == 0 &&
-		    virt_xml_without_source(b, cold->target, &rest_b, &ignored) == 0 &&
-		    !strcmp(rest_a, rest_b);
+	char *rest = text_copy(xml);
+
+	for (size_t i = 0; rest && i < ctx->part_count; i++) {
+		char *next = NULL;
+
+		virt_xml_without_source(rest, ctx->parts[i].move->cold.target, &next, &ignored);
+		free(rest);
+		rest = next;
+	}
+	return rest;
+}
+
+/* Do two definitions differ in these disks' sources alone? */
+static bool same_but_sources(const struct step_context *ctx, const char *a, const char *b)
+{
+	char *rest_a = without_sources(ctx, a), *rest_b = without_sources(ctx, b);
+	bool same = rest_a && rest_b && !strcmp(rest_a, rest_b);
 
 	free(rest_a);
 	free(rest_b);
 	return same;
 }
 
-/* Give the definition the new source, and make sure that this, and nothing else, has changed. */
+/* The definition with the new sources. */
+static int repointed(const struct step_context *ctx, const char *xml, char **ret_xml, struct err *err)
+{
+	char *now = text_copy(xml);
+
+	for (size_t i = 0; i < ctx->part_count; i++) {
+		const struct move *move = ctx->parts[i].move;
+		char *path = move_final_path(move), *next = NULL;
+		int ret = virt_xml_repoint(now, move->cold.target, becomes_device(move), path, &next, err);
+
+		free(path);
+		free(now);
+		now = next;
+		if (ret < 0)
+			return -1;
+	}
+	*ret_xml = now;
+	return 0;
+}
+
+/*
+ * Give the definition the new sources, all at once, and make sure that this,
+ * and nothing else, has changed.
+ */
 static int repoint(const struct step_context *ctx, const struct sight *before, struct err *err)
 {
 	const struct cold_move *cold = &ctx->move->cold;
 	struct err ignored = ERR_INIT;
 	struct sight after = { 0 };
-	char *path = move_final_path(ctx->move), *xml = NULL;
+	char *xml = NULL;
 	int ret = -1;
 
-	if (virt_xml_repoint(before->xml, cold->target, becomes_device(ctx->move), path, &xml, err) < 0)
+	if (repointed(ctx, before->xml, &xml, err) < 0)
 		goto out;
 	inject_kill_at("kill-repoint", 1);
 	if (virt_define(before->virt, xml, err) < 0)
 		goto out;
 	inject_kill_at("kill-repoint", 2);
-	if (look(cold, &after, err) < 0)
+	if (look(ctx, &after, err) < 0)
 		goto out;
 	if (after.running && after.live == POINTS_OLD) {
 		/* Started in between: it runs on what was copied, and so it stays. */
 		virt_define(before->virt, before->xml, &ignored);
 		stopped(err, cold, "the domain was started just now", NULL, ctx->job_id);
 	} else if (after.gone || after.definition != POINTS_NEW ||
-		   !same_but_source(cold, before->xml, after.xml)) {
+		   !same_but_sources(ctx, before->xml, after.xml)) {
 		virt_define(before->virt, before->xml, &ignored);
 		stopped(err, cold, "libvirt made something else of its definition than was asked for", NULL,
 			ctx->job_id);
@@ -296,17 +344,28 @@ static int repoint(const struct step_context *ctx, const struct sight *before, s
 out:
 	sight_free(&after);
 	free(xml);
-	free(path);
 	return ret;
+}
+
+/* Are all ends still what was copied and proven? */
+static int check_ends(const struct step_context *ctx, struct err *err)
+{
+	for (size_t i = 0; i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		if (step_check_target(&part, true, err) < 0 ||
+		    step_check_source(&part, true, part.move->cold.uuid, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static enum step_result repoint_run(struct step_context *ctx, struct err *err)
 {
-	const struct cold_move *cold = &ctx->move->cold;
 	struct sight sight = { 0 };
 	enum step_result ret = STEP_STOPPED;
 
-	if (look(cold, &sight, err) < 0)
+	if (look(ctx, &sight, err) < 0)
 		goto out;
 	/* A crash came after it; who has started the domain since runs on the new volume. */
 	if (!sight.gone && sight.definition == POINTS_NEW &&
@@ -314,8 +373,8 @@ static enum step_result repoint_run(struct step_context *ctx, struct err *err)
 		ret = STEP_DONE;
 		goto out;
 	}
-	if (check_sight(ctx, &sight, err) == 0 && step_check_target(ctx, true, err) == 0 &&
-	    step_check_source(ctx, true, cold->uuid, err) == 0 && repoint(ctx, &sight, err) == 0)
+	if (check_sight(ctx, &sight, err) == 0 && check_ends(ctx, err) == 0 &&
+	    repoint(ctx, &sight, err) == 0)
 		ret = STEP_DONE;
 out:
 	if (ret != STEP_DONE)
@@ -324,19 +383,14 @@ out:
 	return ret;
 }
 
-/* Was the new volume used since the definition names it?  Then taking it back would lose what was written. */
-static int check_unused(const struct step_context *ctx, const struct sight *sight, struct err *err)
+/* Was a new volume written to since the definition names it? */
+static int check_unwritten(const struct step_context *ctx, struct err *err)
 {
 	const struct cold_move *cold = &ctx->move->cold;
 	char *path = move_final_path(ctx->move);
 	struct facts now = { 0 };
 	int ret = -1;
 
-	if (sight->running) {
-		stopped(err, cold, "the domain runs on the new volume, which cannot be taken from it",
-			"go forward: resume the job", ctx->job_id);
-		goto out;
-	}
 	if ((ctx->record->target.lv ? volume_inspect_again(&ctx->record->target, INSPECT_USES, &now, err) :
 				      volume_inspect_path(path, INSPECT_USES, &now, err)) < 0)
 		goto out;
@@ -352,8 +406,24 @@ out:
 	return ret;
 }
 
+/* Were the new volumes used since the definition names them?  Then taking them back would lose what was written. */
+static int check_unused(const struct step_context *ctx, const struct sight *sight, struct err *err)
+{
+	if (sight->running)
+		return stopped(err, &ctx->move->cold,
+			       "the domain runs on the new volume, which cannot be taken from it",
+			       "go forward: resume the job", ctx->job_id);
+	for (size_t i = 0; i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		if (check_unwritten(&part, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* The definition with the old disk in it; whatever else somebody has changed in it stays. */
-static int put_back(const struct step_context *ctx, const char *xml, char **ret_xml, struct err *err)
+static int put_disk_back(const struct step_context *ctx, const char *xml, char **ret_xml, struct err *err)
 {
 	const struct move *move = ctx->move;
 	size_t begin = 0, end = 0;
@@ -370,6 +440,24 @@ static int put_back(const struct step_context *ctx, const char *xml, char **ret_
 	return ret;
 }
 
+static int put_back(const struct step_context *ctx, const char *xml, char **ret_xml, struct err *err)
+{
+	char *now = text_copy(xml);
+
+	for (size_t i = 0; i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+		char *next = NULL;
+		int ret = put_disk_back(&part, now, &next, err);
+
+		free(now);
+		now = next;
+		if (ret < 0)
+			return -1;
+	}
+	*ret_xml = now;
+	return 0;
+}
+
 static int repoint_undo(struct step_context *ctx, struct err *err)
 {
 	const struct cold_move *cold = &ctx->move->cold;
@@ -377,7 +465,7 @@ static int repoint_undo(struct step_context *ctx, struct err *err)
 	char *xml = NULL;
 	int ret = -1;
 
-	if (look(cold, &sight, err) < 0)
+	if (look(ctx, &sight, err) < 0)
 		goto out;
 	if (sight.gone || sight.definition != POINTS_NEW) {
 		ret = 0;
@@ -387,7 +475,7 @@ static int repoint_undo(struct step_context *ctx, struct err *err)
 		goto out;
 	if (put_back(ctx, sight.xml, &xml, err) < 0)
 		goto out;
-	if (virt_define(sight.virt, xml, err) < 0 || look(cold, &after, err) < 0)
+	if (virt_define(sight.virt, xml, err) < 0 || look(ctx, &after, err) < 0)
 		goto out;
 	if (!after.gone && after.definition == POINTS_NEW) {
 		stopped(err, cold, "its definition still names the new volume", NULL, ctx->job_id);
@@ -412,6 +500,7 @@ static char *repoint_object(const struct move *move)
 
 const struct step_ops repoint_step = {
 	.name	= "repoint",
+	.joint	= true,
 	.run	= repoint_run,
 	.undo	= repoint_undo,
 	.object	= repoint_object,

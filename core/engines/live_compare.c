@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "engines/live_look.h"
+#include "engines/live_parts.h"
 #include "support/child.h"
 #include "support/clock.h"
 #include "support/err.h"
@@ -209,30 +209,6 @@ static int compare_still(struct step_context *ctx, const struct pair *pair, uint
 	return ret;
 }
 
-/*
- * Let a guest go on that this step has, or may have, suspended; also when an
- * earlier run was killed meanwhile.  Tried hard, for a guest that stands still
- * is worse than a disk that is not compared.
- */
-static int let_go_on(struct virt *virt, const struct live_move *live, struct err *err)
-{
-	for (int tries = 0; tries < 20; tries++) {
-		struct virt_domain domain = { 0 };
-		bool paused;
-
-		*err = (struct err)ERR_INIT;
-		if (virt_find(virt, live->uuid, &domain, err) == 0) {
-			paused = domain.running && domain.paused;
-			virt_domain_free(&domain);
-			if (!paused || virt_resume(virt, live->uuid, err) == 0)
-				return 0;
-		}
-		clock_sleep_ms(250);
-	}
-	err->class = ERR_STOPPED;
-	return err_next(err, "virsh resume %s", live->domain);
-}
-
 static int compare_suspended(struct step_context *ctx, struct virt *virt, const struct pair *pair,
 			     uint64_t *ret_done, uint64_t *ret_at, struct err *err)
 {
@@ -253,7 +229,7 @@ static int compare_suspended(struct step_context *ctx, struct virt *virt, const 
 			"the mirror had not come to rest within --max-pause, so nothing was compared at rest"));
 	else
 		ret = compare_still(ctx, pair, until, ret_done, ret_at, err);
-	if (!domain.paused && let_go_on(virt, live, ret < 0 ? &second : err) < 0)
+	if (!domain.paused && live_let_go_on(virt, live, ret < 0 ? &second : err) < 0)
 		ret = -1;
 	virt_domain_free(&domain);
 	return ret;
@@ -283,7 +259,7 @@ static enum step_result compare_run(struct step_context *ctx, struct err *err)
 	if (virt_open(live->uri, VIRT_LIMIT_MS, &virt, err) < 0)
 		goto out;
 	/* Killed while it stood still? */
-	if (live->max_pause_ms && ctx->again && let_go_on(virt, live, err) < 0)
+	if (live->max_pause_ms && ctx->again && live_let_go_on(virt, live, err) < 0)
 		goto out;
 	ret = live_still_ready(ctx, virt, &moved, err);
 	if (ret != STEP_DONE)
@@ -338,7 +314,7 @@ static int compare_undo(struct step_context *ctx, struct err *err)
 	if (!ctx->move->live.max_pause_ms)
 		return 0;
 	if (virt_open(ctx->move->live.uri, VIRT_LIMIT_MS, &virt, err) == 0)
-		ret = let_go_on(virt, &ctx->move->live, err);
+		ret = live_let_go_on(virt, &ctx->move->live, err);
 	if (ret < 0 && err->number == ENOENT)
 		ret = 0;	/* a domain that is gone does not stand still */
 	virt_close(virt);

@@ -25,11 +25,19 @@ static uint64_t wanted_rate(const struct step_context *ctx)
 	return ctx->throttle ? throttle_rate(ctx->throttle) : ctx->move->bytes_per_second;
 }
 
-static int start_mirror(struct step_context *ctx, struct virt *virt, struct err *err)
+/* How fast one of the mirrors may go: they share the limit. */
+static uint64_t part_rate(const struct step_context *ctx, size_t count)
+{
+	uint64_t rate = wanted_rate(ctx);
+
+	return rate && rate / count == 0 ? 1 : rate / count;
+}
+
+int live_begin_mirror(struct step_context *ctx, struct virt *virt, size_t count, struct err *err)
 {
 	const struct live_move *live = &ctx->move->live;
 	struct virt_copy copy = {
-		.bytes_per_second = wanted_rate(ctx),
+		.bytes_per_second = part_rate(ctx, count),
 		.granularity = live->granularity,
 		.sync_writes = live->sync_writes,
 	};
@@ -51,28 +59,31 @@ static int start_mirror(struct step_context *ctx, struct virt *virt, struct err 
 	return ret;
 }
 
-/* How far the mirror has come, and since when it has come no nearer to its end. */
+/* How far a mirror has come, and since when it has come no nearer to its end. */
 struct approach {
+	bool ready;
+	uint64_t done;
 	uint64_t least_left;
 	uint64_t since_ns;
-	uint64_t heard_ns;		/* when libvirt answered last */
-	uint64_t rate;			/* that the job was given */
+	uint64_t rate;			/* that the job was given; UINT64_MAX: nobody knows */
 };
 
-static void note_progress(struct step_context *ctx, struct virt *virt, struct approach *approach)
+static void note_progress(struct step_context *ctx, struct virt *virt, struct approach *approach,
+			  size_t count)
 {
 	const struct live_move *live = &ctx->move->live;
+	uint64_t rate = part_rate(ctx, count);
 	struct err ignored = ERR_INIT;
 	struct virt_job job;
 	uint64_t left;
 
 	if (virt_job(virt, live->uuid, live->target, &job, &ignored) < 0 || !job.exists)
 		return;
-	if (wanted_rate(ctx) != approach->rate &&
-	    virt_job_speed(virt, live->uuid, live->target, wanted_rate(ctx), &ignored) == 0) {
-		approach->rate = wanted_rate(ctx);
-		log_info("%s: the mirror goes on at %llu bytes/s", ctx->job_id,
-			 (unsigned long long)approach->rate);
+	if (rate != approach->rate &&
+	    virt_job_speed(virt, live->uuid, live->target, rate, &ignored) == 0) {
+		approach->rate = rate;
+		log_info("%s: the mirror of %s goes on at %llu bytes/s", ctx->job_id, live->target,
+			 (unsigned long long)rate);
 	}
 	/* Until the job has begun libvirt tells 0 of 1. */
 	if (job.total <= 1)
@@ -82,7 +93,7 @@ static void note_progress(struct step_context *ctx, struct virt *virt, struct ap
 		approach->least_left = left;
 		approach->since_ns = clock_ns();
 	}
-	monitor_advance(ctx->mon, live->bytes > left ? live->bytes - left : 0);
+	approach->done = live->bytes > left ? live->bytes - left : 0;
 }
 
 /* Is it over?  STEP_DONE also while it has to be waited for: *ret_wait tells. */
@@ -121,113 +132,176 @@ static enum step_result judge(struct step_context *ctx, enum live_where where, c
 	return live_found(ctx, STEP_UNSURE, ERR_UNSURE, where, why, err);
 }
 
-enum step_result live_wait_ready(struct step_context *ctx, struct virt *virt, uint64_t rate,
-				 struct err *err)
+static enum step_result stalled(struct step_context *ctx, struct err *err)
 {
-	const struct move *move = ctx->move;
-	struct approach approach = {
-		.least_left = UINT64_MAX, .since_ns = clock_ns(), .heard_ns = clock_ns(),
-		.rate = rate,
-	};
-	uint64_t stall_ns = move->stall_ms * 1000000;
+	err_set(err, ERR_STOPPED, ctx->move->live.new_path,
+		"the mirror comes no nearer to its end, the guest writes faster than it copies, or the destination hangs");
+	err_next(err, "volmig resume %s, or volmig abort %s and start again with --sync-writes, or without --bwlimit",
+		 ctx->job_id, ctx->job_id);
+	return STEP_STOPPED;
+}
+
+/* Look at one mirror.  STEP_DONE: it is well, and approach->ready says whether it is ready. */
+static enum step_result look_at_part(struct step_context *ctx, struct virt *virt,
+				     struct approach *approach, size_t count, struct err *err)
+{
+	uint64_t stall_ns = ctx->move->stall_ms * 1000000;
+	enum step_result result;
+	enum live_where where;
 	char *why = NULL;
+	bool wait;
+
+	if (live_look(virt, &ctx->move->live, false, &where, &why, err) < 0)
+		return STEP_STOPPED;
+	result = judge(ctx, where, why, &wait, err);
+	free(why);
+	approach->ready = result == STEP_DONE && !wait;
+	if (approach->ready)
+		approach->done = ctx->move->live.bytes;
+	if (!wait)
+		return result;
+	note_progress(ctx, virt, approach, count);
+	return stall_ns && clock_ns() - approach->since_ns > stall_ns ? stalled(ctx, err) : STEP_DONE;
+}
+
+static enum step_result wait_approached(struct step_context *ctx, struct virt *virt,
+					struct approach *approaches, struct err *err)
+{
+	uint64_t stall_ns = ctx->move->stall_ms * 1000000;
+	uint64_t heard_ns = clock_ns();
 
 	for (;;) {
-		enum live_where where;
-		enum step_result result;
-		bool wait;
+		uint64_t done = 0;
+		size_t ready = 0;
+		bool heard = true;
 
-		if (live_look(virt, &move->live, false, &where, &why, err) < 0) {
-			if (!live_is_silence(err))
-				return STEP_STOPPED;
-			if (stall_ns && clock_ns() - approach.heard_ns > stall_ns) {
-				err->class = ERR_STOPPED;
-				return STEP_STOPPED;
-			}
+		for (size_t i = 0; heard && i < ctx->part_count; i++) {
+			struct step_context part = step_part_context(ctx, i);
+			enum step_result result = look_at_part(&part, virt, &approaches[i],
+							       ctx->part_count, err);
+
+			heard = !live_is_silence(err);
+			if (heard && result != STEP_DONE)
+				return result;
+			ready += approaches[i].ready;
+			done += approaches[i].done;
+		}
+		if (heard && ready == ctx->part_count)
+			return STEP_DONE;
+		if (heard) {
+			heard_ns = clock_ns();
+			monitor_advance(ctx->mon, done);
+		} else if (stall_ns && clock_ns() - heard_ns > stall_ns) {
+			err->class = ERR_STOPPED;
+			return STEP_STOPPED;
+		} else {
 			*err = (struct err)ERR_INIT;
 			clock_sleep_ms(LIVE_LOOK_MS);
-		} else {
-			approach.heard_ns = clock_ns();
-			result = judge(ctx, where, why, &wait, err);
-			free(why);
-			why = NULL;
-			if (!wait)
-				return result;
-			note_progress(ctx, virt, &approach);
-			if (stall_ns && clock_ns() - approach.since_ns > stall_ns) {
-				err_set(err, ERR_STOPPED, move->live.new_path,
-					"the mirror comes no nearer to its end, the guest writes faster than it copies, or the destination hangs");
-				err_next(err, "volmig resume %s, or volmig abort %s and start again with --sync-writes, or without --bwlimit",
-					 ctx->job_id, ctx->job_id);
-				return STEP_STOPPED;
-			}
 		}
 		if (interrupt_requested()) {
-			err_set(err, ERR_STOPPED, move->live.domain,
-				"interrupted; QEMU goes on to mirror %s", move->live.target);
+			err_set(err, ERR_STOPPED, ctx->move->live.domain,
+				"interrupted; QEMU goes on to mirror %s%s", ctx->move->live.target,
+				ctx->part_count > 1 ? " and the other disks" : "");
 			return STEP_STOPPED;
 		}
 		live_wait_event(virt, LIVE_LOOK_MS);
 	}
 }
 
+enum step_result live_wait_ready(struct step_context *ctx, struct virt *virt, struct err *err)
+{
+	struct approach *approaches = text_alloc(ctx->part_count, sizeof(*approaches));
+	enum step_result ret;
+
+	for (size_t i = 0; i < ctx->part_count; i++)
+		approaches[i] = (struct approach){
+			.least_left = UINT64_MAX, .since_ns = clock_ns(),
+			.rate = ctx->again ? UINT64_MAX : part_rate(ctx, ctx->part_count),
+		};
+	ret = wait_approached(ctx, virt, approaches, err);
+	free(approaches);
+	return ret;
+}
+
 enum step_result live_still_ready(struct step_context *ctx, struct virt *virt, bool *ret_moved,
 				  struct err *err)
 {
-	enum live_where where;
-	char *why = NULL;
-	enum step_result ret = live_wait_ready(ctx, virt, UINT64_MAX, err);
+	enum step_result ret = live_wait_ready(ctx, virt, err);
 
 	*ret_moved = false;
-	if (ret == STEP_DONE && live_look(virt, &ctx->move->live, false, &where, &why, err) == 0)
-		*ret_moved = where == LIVE_NEW;
-	if (ret == STEP_DONE)
+	for (size_t i = 0; ret == STEP_DONE && i < ctx->part_count; i++) {
+		enum live_where where;
+		char *why = NULL;
+
+		if (live_look(virt, &ctx->parts[i].move->live, false, &where, &why, err) == 0)
+			*ret_moved = *ret_moved || where == LIVE_NEW;
 		*err = (struct err)ERR_INIT;
+		free(why);
+	}
+	return ret;
+}
+
+/* Let there be a mirror of one disk: STEP_DONE where it has begun, was there, or nobody can tell yet. */
+static enum step_result mirror_part(struct step_context *ctx, struct virt *virt, size_t count,
+				    struct err *err)
+{
+	const struct live_move *live = &ctx->move->live;
+	enum step_result ret = STEP_DONE;
+	enum live_where where;
+	char *why = NULL;
+
+	if (live_look(virt, live, true, &where, &why, err) < 0) {
+		err->class = ERR_STOPPED;
+		return STEP_STOPPED;
+	}
+	if (where == LIVE_OLD) {
+		/* What it returns does not tell whether there is one now, but for a plain refusal. */
+		if (live_probe(live->new_path, true, live_call_limit(ctx->move), err) < 0 ||
+		    (live_begin_mirror(ctx, virt, count, err) < 0 && !live_is_silence(err)))
+			ret = STEP_UNDONE;
+		else
+			*err = (struct err)ERR_INIT;
+	} else if (where == LIVE_SPLIT) {
+		ret = live_found(ctx, STEP_UNSURE, ERR_UNSURE, where, why, err);
+	} else if (ctx->again && (where == LIVE_MIRROR || where == LIVE_READY)) {
+		log_info("%s: going on with the mirror of %s that is there", ctx->job_id, live->target);
+	} else if (!ctx->again && where != LIVE_OFF && where != LIVE_OFF_NEW) {
+		ret = live_found(ctx, STEP_UNDONE, ERR_REFUSED, where, why, err);
+	}
 	free(why);
 	return ret;
 }
 
 static enum step_result mirror_run(struct step_context *ctx, struct err *err)
 {
-	const struct move *move = ctx->move;
-	const struct live_move *live = &move->live;
+	uint64_t began = clock_ns(), bytes = 0;
 	struct virt *virt = NULL;
-	enum step_result ret = STEP_UNDONE;
-	uint64_t began = clock_ns(), rate = wanted_rate(ctx);
-	enum live_where where;
-	char *why = NULL;
+	enum step_result ret = STEP_DONE;
 
-	monitor_phase(ctx->mon, "mirror", live->bytes);
-	if (live_connect(ctx, &virt, err) < 0 || live_look(virt, live, true, &where, &why, err) < 0) {
+	for (size_t i = 0; i < ctx->part_count; i++)
+		bytes += ctx->parts[i].move->live.bytes;
+	monitor_phase(ctx->mon, "mirror", bytes);
+	if (live_connect(ctx, &virt, err) < 0) {
 		err->class = ERR_STOPPED;
-		ret = STEP_STOPPED;
-		goto out;
+		return STEP_STOPPED;
 	}
-	if (where == LIVE_OLD) {
-		if (live_probe(live->new_path, true, live_call_limit(move), err) < 0)
-			goto out;
-		/* What it returns does not tell whether there is one now, but for a plain refusal. */
-		if (start_mirror(ctx, virt, err) < 0 && !live_is_silence(err))
-			goto out;
-		*err = (struct err)ERR_INIT;
-	} else if (where == LIVE_SPLIT) {
-		ret = live_found(ctx, STEP_UNSURE, ERR_UNSURE, where, why, err);
-		goto out;
-	} else if (ctx->again && (where == LIVE_MIRROR || where == LIVE_READY)) {
-		log_info("%s: going on with the mirror that is there", ctx->job_id);
-		rate = UINT64_MAX;
-	} else if (!ctx->again && where != LIVE_OFF && where != LIVE_OFF_NEW) {
-		ret = live_found(ctx, STEP_UNDONE, ERR_REFUSED, where, why, err);
-		goto out;
+	for (size_t i = 0; ret == STEP_DONE && i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		ret = mirror_part(&part, virt, ctx->part_count, err);
 	}
-	ret = live_wait_ready(ctx, virt, rate, err);
-	if (ret == STEP_DONE) {
-		ctx->record->mark.offset = live->bytes;
-		ctx->record->mark.bytes_data = ctx->record->mark.bytes_written = live->bytes;
+	if (ret == STEP_DONE)
+		ret = live_wait_ready(ctx, virt, err);
+	for (size_t i = 0; i < ctx->part_count; i++) {
+		struct progress_record *record = ctx->parts[i].record;
+
+		/* Side by side: each has taken all of the time. */
+		record->copy_ns += clock_ns() - began;
+		if (ret == STEP_DONE) {
+			record->mark.offset = ctx->parts[i].move->live.bytes;
+			record->mark.bytes_data = record->mark.bytes_written = record->mark.offset;
+		}
 	}
-out:
-	ctx->record->copy_ns += clock_ns() - began;
-	free(why);
 	virt_close(virt);
 	return ret;
 }
@@ -236,63 +310,65 @@ out:
  * May the destination be given up?  Only when the guest provably is on the
  * source and nothing mirrors onto it.
  */
-static int mirror_undo(struct step_context *ctx, struct err *err)
+static int undo_part(struct step_context *ctx, struct virt *virt, struct err *err)
 {
 	const struct live_move *live = &ctx->move->live;
 	uint64_t limit_ns = (ctx->move->stall_ms ? ctx->move->stall_ms : LIVE_SETTLE_MS) * 1000000;
 	uint64_t began = clock_ns();
-	struct virt *virt = NULL;
 	bool cancelled = false;
-	int ret = -1;
 
-	if (live_connect(ctx, &virt, err) < 0)
-		goto out;
 	for (;;) {
 		enum live_where where;
-		char *why = NULL, *user;
+		char *why = NULL, *user = NULL;
 
 		if (live_look(virt, live, true, &where, &why, err) < 0) {
 			if (!live_is_silence(err) || clock_ns() - began > limit_ns)
-				goto out;
+				return -1;
 			*err = (struct err)ERR_INIT;
 		} else if (where == LIVE_OLD) {
-			ret = 0;
-			goto out;
+			return 0;
 		} else if (where == LIVE_OFF && !live_is_orphaned(ctx, &user)) {
-			ret = 0;
-			goto out;
+			return 0;
 		} else if (where == LIVE_OFF) {
 			live_found(ctx, STEP_UNSURE, ERR_UNSURE, where, user, err);
 			free(user);
-			goto out;
+			return -1;
 		} else if (where == LIVE_MIRROR || where == LIVE_READY) {
 			/* Asynchronously: a destination that hangs would hold up every later call. */
 			if (!cancelled && virt_job_cancel(virt, live->uuid, live->target, err) < 0 &&
-			    !live_is_silence(err) && clock_ns() - began > limit_ns)
-				goto out;
+			    !live_is_silence(err) && clock_ns() - began > limit_ns) {
+				free(why);
+				return -1;
+			}
 			cancelled = !err->class;
 			*err = (struct err)ERR_INIT;
-		} else if (where == LIVE_FOREIGN) {
-			live_found(ctx, STEP_STOPPED, ERR_REFUSED, where, why, err);
-			free(why);
-			goto out;
 		} else if (where != LIVE_CANCEL && where != LIVE_PIVOT) {
-			live_found(ctx, STEP_UNSURE, ERR_UNSURE, where, why, err);
+			live_found(ctx, STEP_UNSURE, where == LIVE_FOREIGN ? ERR_REFUSED : ERR_UNSURE, where,
+				   why, err);
 			free(why);
-			goto out;
+			return -1;
 		}
 		free(why);
-		if (clock_ns() - began > limit_ns) {
-			err_set(err, ERR_STOPPED, live->domain,
-				"the mirror of %s is being given up, but has not ended: the destination does not answer",
-				live->target);
-			goto out;
-		}
+		if (clock_ns() - began > limit_ns)
+			return err_set(err, ERR_STOPPED, live->domain,
+				       "the mirror of %s is being given up, but has not ended: the destination does not answer",
+				       live->target);
 		live_wait_event(virt, LIVE_LOOK_MS);
 	}
-out:
-	if (ret == 0)
-		live_wait_closed(ctx->record->target.path, live->uuid);
+}
+
+static int mirror_undo(struct step_context *ctx, struct err *err)
+{
+	struct virt *virt = NULL;
+	int ret = live_connect(ctx, &virt, err);
+
+	for (size_t i = 0; ret == 0 && i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		ret = undo_part(&part, virt, err);
+		if (ret == 0)
+			live_wait_closed(part.record->target.path, part.move->live.uuid);
+	}
 	virt_close(virt);
 	return ret;
 }
@@ -306,6 +382,7 @@ const struct step_ops mirror_step = {
 	.name	= "mirror",
 	.doing	= "copying",
 	.state	= "synced",
+	.joint	= true,
 	.run	= mirror_run,
 	.undo	= mirror_undo,
 	.may_undo = mirror_may_undo,
@@ -337,6 +414,7 @@ static enum step_result hold_run(struct step_context *ctx, struct err *err)
 
 const struct step_ops hold_step = {
 	.name	= "hold",
+	.joint	= true,
 	.run	= hold_run,
 	.object	= live_disk_name,
 };

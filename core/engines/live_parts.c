@@ -141,14 +141,13 @@ void live_wait_event(struct virt *virt, uint64_t ms)
 	virt_event(virt, ms, &event);
 }
 
-int live_may_undo(struct step_context *ctx, bool announced, struct err *err)
+static int part_may_undo(struct step_context *ctx, struct virt *virt, bool announced, struct err *err)
 {
-	struct virt *virt = NULL;
 	enum live_where where;
 	char *why = NULL, *user = NULL;
 	int ret = -1;
 
-	if (live_connect(ctx, &virt, err) < 0 || live_settle(ctx, virt, &where, &why, err) < 0) {
+	if (live_settle(ctx, virt, &where, &why, err) < 0) {
 		err->class = ERR_STOPPED;
 	} else if (where == LIVE_NEW || where == LIVE_OFF_NEW) {
 		err_set(err, ERR_REFUSED, ctx->move->live.domain,
@@ -163,6 +162,40 @@ int live_may_undo(struct step_context *ctx, bool announced, struct err *err)
 	}
 	free(why);
 	free(user);
+	return ret;
+}
+
+int live_may_undo(struct step_context *ctx, bool announced, struct err *err)
+{
+	struct virt *virt = NULL;
+	int ret = live_connect(ctx, &virt, err);
+
+	if (ret < 0)
+		err->class = ERR_STOPPED;
+	for (size_t i = 0; ret == 0 && i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		ret = part_may_undo(&part, virt, announced, err);
+	}
 	virt_close(virt);
 	return ret;
+}
+
+int live_let_go_on(struct virt *virt, const struct live_move *live, struct err *err)
+{
+	for (int tries = 0; tries < 20; tries++) {
+		struct virt_domain domain = { 0 };
+		bool paused;
+
+		*err = (struct err)ERR_INIT;
+		if (virt_find(virt, live->uuid, &domain, err) == 0) {
+			paused = domain.running && domain.paused;
+			virt_domain_free(&domain);
+			if (!paused || virt_resume(virt, live->uuid, err) == 0)
+				return 0;
+		}
+		clock_sleep_ms(250);
+	}
+	err->class = ERR_STOPPED;
+	return err_next(err, "virsh resume %s", live->domain);
 }

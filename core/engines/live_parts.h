@@ -55,11 +55,23 @@ void live_wait_closed(const char *path, const char *uuid);
 /* Return when something has happened, or after so long. */
 void live_wait_event(struct virt *virt, uint64_t ms);
 
-/* Wait until the mirror, which was given that rate (UINT64_MAX: nobody knows), is ready. */
-enum step_result live_wait_ready(struct step_context *ctx, struct virt *virt, uint64_t rate,
-				 struct err *err);
+/*
+ * Begin to mirror the disk, of a context for one part, as one of count that
+ * share the limit.  That it fails does not mean that there is no mirror: look.
+ */
+int live_begin_mirror(struct step_context *ctx, struct virt *virt, size_t count, struct err *err);
 
-/* Has the guest been moved, by us or by somebody else, or can nobody tell?  announced: the pivot was. */
+/* Wait until the mirrors of all parts are ready (or their disks have moved); the first that fails ends it. */
+enum step_result live_wait_ready(struct step_context *ctx, struct virt *virt, struct err *err);
+
+/*
+ * Let a guest go on that one of our steps has, or may have, suspended; also when
+ * an earlier run was killed meanwhile.  Tried hard, for a guest that stands
+ * still is worse than anything that could be had by it.
+ */
+int live_let_go_on(struct virt *virt, const struct live_move *live, struct err *err);
+
+/* Has one of the disks been moved, by us or by somebody else, or can nobody tell?  announced: the pivot was. */
 int live_may_undo(struct step_context *ctx, bool announced, struct err *err);
 
 #endif

@@ -1,22 +1,82 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The steps that make the mirror the guest's disk, and then make sure that
- * nobody has the source any more.
+ * The step that makes the mirrors the guest's disks, and the one that then makes
+ * sure that nobody has a source any more.
+ *
+ * Several disks of a domain are pivoted one after the other while the guest
+ * stands still, so that it never sees some moved and some not.  Before the
+ * first call all go back if anything is wrong; after it there is only forward.
+ * A record of each call is written before and after it.
  */
 #include "engines/live_parts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "engines/live_probe.h"
+#include "support/clock.h"
+#include "support/inject.h"
 #include "support/log.h"
 #include "support/monitor.h"
 
-/* The guest has moved, and all agree on it. */
+/* Where each of the disks is, and how many are where. */
+struct sight {
+	size_t count;
+	enum live_where *where;
+	char **why;
+	size_t moved, off_new, ready, mirrored, old, off;
+};
+
+static void sight_begin(struct sight *sight, size_t count)
+{
+	*sight = (struct sight){
+		.count = count,
+		.where = text_alloc(count, sizeof(*sight->where)),
+		.why = text_alloc(count, sizeof(*sight->why)),
+	};
+}
+
+static void sight_clear(struct sight *sight)
+{
+	for (size_t i = 0; i < sight->count; i++) {
+		free(sight->why[i]);
+		sight->why[i] = NULL;
+	}
+	sight->moved = sight->off_new = sight->ready = sight->mirrored = sight->old = sight->off = 0;
+}
+
+static void sight_end(struct sight *sight)
+{
+	sight_clear(sight);
+	free(sight->where);
+	free(sight->why);
+}
+
+static int look(struct step_context *ctx, struct virt *virt, struct sight *sight, struct err *err)
+{
+	sight_clear(sight);
+	for (size_t i = 0; i < sight->count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		if (live_settle(&part, virt, &sight->where[i], &sight->why[i], err) < 0)
+			return -1;
+		sight->moved += sight->where[i] == LIVE_NEW;
+		sight->off_new += sight->where[i] == LIVE_OFF_NEW;
+		sight->ready += sight->where[i] == LIVE_READY;
+		sight->mirrored += sight->where[i] == LIVE_MIRROR;
+		sight->old += sight->where[i] == LIVE_OLD;
+		sight->off += sight->where[i] == LIVE_OFF;
+	}
+	return 0;
+}
+
+/* A guest's disk has moved, and all agree on it. */
 static void note_moved(struct step_context *ctx, struct virt *virt)
 {
 	struct err ignored = ERR_INIT;
 	struct facts now = { 0 };
 
+	ctx->record->pivot = PIVOT_DONE;
 	if (live_definition_same(virt, &ctx->move->live, &ignored) == 0)
 		text_list_add(&ctx->record->notes, text_format(
 			"the definition of %s differs from what it was in more than the source of %s: somebody changed it meanwhile",
@@ -27,83 +87,291 @@ static void note_moved(struct step_context *ctx, struct virt *virt)
 	facts_free(&now);
 }
 
-static enum step_result pivot_run(struct step_context *ctx, struct err *err)
+static enum step_result all_moved(struct step_context *ctx, struct virt *virt)
 {
-	const struct live_move *live = &ctx->move->live;
-	enum step_result ret = STEP_STOPPED;
-	struct virt *virt = NULL;
-	enum live_where where;
-	bool called = false;
-	char *why = NULL;
+	for (size_t i = 0; i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
 
-	monitor_phase(ctx->mon, "pivot", 0);
-	if (live_connect(ctx, &virt, err) < 0) {
-		err->class = ERR_STOPPED;
-		goto out;
+		note_moved(&part, virt);
 	}
-	for (int tries = 0; ; tries++) {
-		free(why);
-		why = NULL;
-		if (live_settle(ctx, virt, &where, &why, err) < 0) {
-			/* Once the pivot was called for, or may have been, nobody knows. */
-			if (ctx->again || tries)
-				ret = live_unsure(ctx, LIVE_SPLIT, "nobody can tell which volume the guest uses", err);
-			else
-				err->class = ERR_STOPPED;
-			goto out;
+	return STEP_DONE;
+}
+
+/* Some of the disks have moved, and another cannot: nothing is hidden, and nothing more is touched. */
+static enum step_result half_moved(struct step_context *ctx, const struct sight *sight, struct err *err)
+{
+	struct text_list moved = { 0 }, left = { 0 };
+	char *moved_text, *left_text;
+
+	for (size_t i = 0; i < sight->count; i++) {
+		const struct live_move *live = &ctx->parts[i].move->live;
+		bool is_moved = sight->where[i] == LIVE_NEW || sight->where[i] == LIVE_OFF_NEW;
+
+		text_list_add(is_moved ? &moved : &left, is_moved ?
+			text_format("%s is on %s", live->target, live->new_path) :
+			text_format("%s is not: %s", live->target,
+				    sight->why[i] ? sight->why[i] : live_where_text(sight->where[i])));
+	}
+	moved_text = text_list_join(&moved);
+	left_text = text_list_join(&left);
+	err_set(err, ERR_UNSURE, ctx->move->live.domain, "only some of its disks have moved: %s; %s",
+		moved_text, left_text);
+	err_next(err, "keep all volumes; volmig status %s tells which are used, volmig resume %s tries to move the rest",
+		 ctx->job_id, ctx->job_id);
+	free(moved_text);
+	free(left_text);
+	text_list_free(&moved);
+	text_list_free(&left);
+	return STEP_UNSURE;
+}
+
+/* There is a disk that can be pivoted no more, or the domain does not run.  called: a pivot was, by this run. */
+static enum step_result cannot_pivot(struct step_context *ctx, struct virt *virt, struct sight *sight,
+				     bool called, struct err *err)
+{
+	bool announced = ctx->again || called;
+	struct step_context part;
+	char *user = NULL;
+	size_t worst = 0;
+
+	/* What nobody can tell of one nobody can tell of the set. */
+	for (size_t i = 0; i < sight->count; i++) {
+		part = step_part_context(ctx, i);
+		if (sight->where[i] == LIVE_SPLIT || sight->where[i] == LIVE_PIVOT)
+			return live_unsure(&part, sight->where[i], sight->why[i], err);
+		if ((sight->where[i] == LIVE_OFF || sight->where[i] == LIVE_OFF_NEW) &&
+		    live_is_orphaned(&part, &user)) {
+			live_unsure(&part, sight->where[i], user, err);
+			free(user);
+			return STEP_UNSURE;
 		}
-		if (where == LIVE_NEW) {
-			note_moved(ctx, virt);
-			ret = STEP_DONE;
-			goto out;
-		}
-		if (where == LIVE_MIRROR) {
-			ret = live_wait_ready(ctx, virt, UINT64_MAX, err);
-			if (ret != STEP_DONE)
-				goto out;
-			ret = STEP_STOPPED;
-			where = LIVE_READY;
-		}
-		if (where != LIVE_READY)
-			break;
-		if (tries == 3) {
-			err_set(err, ERR_STOPPED, live->domain, "libvirt does not move %s onto the mirror",
-				live->target);
-			goto out;
-		}
-		/* A destination that hangs would stop the guest's writes with the pivot. */
-		if (live_probe(live->new_path, false, live_call_limit(ctx->move), err) < 0) {
-			err->class = ERR_STOPPED;
-			goto out;
-		}
-		called = true;
-		/* point of no return; what it returns is not what has happened */
-		virt_pivot(virt, live->uuid, live->target, err);
-		if (err->class)
-			log_info("%s: %s", err->object, err->cause);
+		if (sight->where[i] != LIVE_NEW && sight->where[i] != LIVE_OFF_NEW &&
+		    sight->where[i] != LIVE_READY && sight->where[i] != LIVE_MIRROR)
+			worst = i;
+	}
+	/* Stopped right after it: what it flushed is on both or on the new ones alone. */
+	if (sight->off_new == sight->count)
+		return all_moved(ctx, virt);
+	if (sight->moved || sight->off_new)
+		return half_moved(ctx, sight, err);
+	if (sight->off && !announced) {
+		err_set(err, ERR_FAILED, ctx->move->live.domain, "the domain was stopped before %s was moved",
+			ctx->move->live.target);
+		return STEP_UNDONE;
+	}
+	/* The pivot may have happened, and its record in the definition been lost. */
+	if (sight->off)
+		return live_unsure(ctx, LIVE_OFF,
+				   "the domain was stopped while it was moved, and either volume may hold what the guest wrote last", err);
+	part = step_part_context(ctx, worst);
+	if (sight->where[worst] == LIVE_FOREIGN)
+		return live_found(&part, STEP_STOPPED, ERR_STOPPED, LIVE_FOREIGN, sight->why[worst], err);
+	return live_mirror_failed(&part, err);
+}
+
+/* Some have moved, and those whose mirrors have failed are left: begin these anew. */
+static int begin_again(struct step_context *ctx, struct virt *virt, const struct sight *sight,
+		       struct err *err)
+{
+	for (size_t i = 0; i < sight->count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		if (sight->where[i] != LIVE_OLD)
+			continue;
+		log_info("%s: mirroring %s once more, for the others have moved", ctx->job_id,
+			 part.move->live.target);
+		if (live_probe(part.move->live.new_path, true, live_call_limit(part.move), err) < 0 ||
+		    (live_begin_mirror(&part, virt, sight->count, err) < 0 && !live_is_silence(err)))
+			return -1;
 		*err = (struct err)ERR_INIT;
 	}
-	if (where == LIVE_OLD)
-		ret = live_mirror_failed(ctx, err);
-	else if (where == LIVE_FOREIGN)
-		ret = live_found(ctx, STEP_STOPPED, ERR_STOPPED, where, why, err);
-	else if (where == LIVE_OFF && !ctx->again && !called && !live_is_orphaned(ctx, &why)) {
-		err_set(err, ERR_FAILED, live->domain, "the domain was stopped before %s was moved",
-			live->target);
-		ret = STEP_UNDONE;
-	} else if (where == LIVE_OFF) {
-		/* The pivot may have happened, and its record in the definition been lost. */
-		ret = live_unsure(ctx, where, why ? why :
-			     "the domain was stopped while it was moved, and either volume may hold what the guest wrote last", err);
-	} else if (where == LIVE_OFF_NEW && !live_is_orphaned(ctx, &why)) {
-		/* Stopped right after it: what it flushed is on both or on the new one alone. */
-		note_moved(ctx, virt);
-		ret = STEP_DONE;
-	} else {
-		ret = live_unsure(ctx, where, why, err);
+	return 0;
+}
+
+/* ---- standing still ---- */
+
+/* Several disks: the guest stands still until all have moved.  Not one that somebody else has suspended. */
+static int stand_still(struct step_context *ctx, struct virt *virt, uint64_t *ret_since, struct err *err)
+{
+	const struct live_move *live = &ctx->move->live;
+	struct virt_domain domain = { 0 };
+	int ret;
+
+	if (ctx->part_count == 1)
+		return 0;
+	if (virt_find(virt, live->uuid, &domain, err) < 0)
+		return -1;
+	if (domain.paused || !domain.running) {
+		virt_domain_free(&domain);
+		return 0;
 	}
-out:
-	free(why);
+	virt_domain_free(&domain);
+	/* Written down first: who comes after us has to know that it was us. */
+	ctx->record->suspended = true;
+	ret = monitor_note(ctx->mon, err);
+	inject_kill_at("kill-suspend", 1);
+	*ret_since = clock_ns();
+	if (ret == 0)
+		ret = virt_suspend(virt, live->uuid, err);
+	inject_kill_at("kill-suspend", 2);
+	return ret;
+}
+
+static int go_on(struct step_context *ctx, struct virt *virt, struct err *err)
+{
+	int ret;
+
+	if (!ctx->record->suspended)
+		return 0;
+	ret = live_let_go_on(virt, &ctx->move->live, err);
+	/* One that has gone does not stand still. */
+	if (ret < 0 && err->number != ENOENT)
+		return -1;
+	*err = (struct err)ERR_INIT;
+	inject_kill_at("kill-suspend", 3);
+	ctx->record->suspended = false;
+	return 0;
+}
+
+/*
+ * Call the pivots of those that are ready; what they return is not what has
+ * happened.  Nothing is waited for that is not between the guest and its going on.
+ */
+static int call_pivots(struct step_context *ctx, struct virt *virt, const struct sight *sight,
+		       bool *ret_called, struct err *err)
+{
+	uint64_t began, since = 0;
+	struct err second = ERR_INIT;
+	int ret = 0, returned;
+
+	/* A destination that hangs would stop the guest's writes with the pivot. */
+	for (size_t i = 0; i < sight->count; i++)
+		if (sight->where[i] == LIVE_READY &&
+		    live_probe(ctx->parts[i].move->live.new_path, false,
+			       live_call_limit(ctx->parts[i].move), err) < 0)
+			return -1;
+	began = clock_ns();
+	if (stand_still(ctx, virt, &since, err) < 0)
+		ret = -1;
+	for (size_t i = 0; ret == 0 && i < sight->count; i++) {
+		const struct live_move *live = &ctx->parts[i].move->live;
+		struct progress_record *record = ctx->parts[i].record;
+
+		if (sight->where[i] != LIVE_READY)
+			continue;
+		record->pivot = PIVOT_CALLED;
+		if (ctx->part_count > 1 && monitor_note(ctx->mon, err) < 0) {
+			ret = -1;
+			break;
+		}
+		*ret_called = true;
+		inject_kill_at("kill-pivot", (unsigned)(2 * i + 1));
+		/* point of no return */
+		returned = virt_pivot(virt, live->uuid, live->target, err);
+		inject_kill_at("kill-pivot", (unsigned)(2 * i + 2));
+		if (returned == 0) {
+			record->pivot = PIVOT_DONE;
+			continue;
+		}
+		/* Look before another one follows: if none has moved, all can go back. */
+		log_info("%s: %s", err->object, err->cause);
+		*err = (struct err)ERR_INIT;
+		break;
+	}
+	if (go_on(ctx, virt, ret < 0 ? &second : err) < 0)
+		ret = -1;
+	for (size_t i = 0; i < ctx->part_count; i++)
+		ctx->parts[i].record->pivot_ns += clock_ns() - began;
+	if (since)
+		ctx->record->suspended_ns += clock_ns() - since;
+	return ret;
+}
+
+static enum step_result pivot_all(struct step_context *ctx, struct virt *virt, struct sight *sight,
+				  struct err *err)
+{
+	enum step_result ret;
+	bool called = false;
+
+	for (int tries = 0; ; tries++) {
+		if (look(ctx, virt, sight, err) < 0) {
+			/* Once the pivot was called for, or may have been, nobody knows. */
+			if (ctx->again || called)
+				return live_unsure(ctx, LIVE_SPLIT,
+						   "nobody can tell which volume the guest uses", err);
+			err->class = ERR_STOPPED;
+			return STEP_STOPPED;
+		}
+		if (sight->moved == sight->count)
+			return all_moved(ctx, virt);
+		/* The user has come back to it: the rest may follow by a mirror of its own. */
+		if (ctx->again && tries == 0 && sight->moved && sight->old &&
+		    sight->moved + sight->ready + sight->mirrored + sight->old == sight->count) {
+			if (begin_again(ctx, virt, sight, err) < 0)
+				return half_moved(ctx, sight, err);
+			ret = live_wait_ready(ctx, virt, err);
+			if (ret == STEP_UNDONE)
+				return half_moved(ctx, sight, err);
+			if (ret != STEP_DONE)
+				return ret;
+			continue;
+		}
+		if (sight->moved + sight->ready + sight->mirrored != sight->count)
+			return cannot_pivot(ctx, virt, sight, called, err);
+		if (sight->mirrored) {
+			ret = live_wait_ready(ctx, virt, err);
+			/* What has failed is seen, and told, by the next look. */
+			if (ret != STEP_DONE && (ret != STEP_UNDONE || !sight->moved))
+				return ret;
+			*err = (struct err)ERR_INIT;
+			if (tries < 3)
+				continue;
+		}
+		if (tries >= 3) {
+			if (sight->moved)
+				return half_moved(ctx, sight, err);
+			err_set(err, ERR_STOPPED, ctx->move->live.domain,
+				"libvirt does not move %s onto the mirror", ctx->move->live.target);
+			return STEP_STOPPED;
+		}
+		if (call_pivots(ctx, virt, sight, &called, err) < 0) {
+			err->class = ERR_STOPPED;
+			return STEP_STOPPED;
+		}
+	}
+}
+
+static enum step_result pivot_run(struct step_context *ctx, struct err *err)
+{
+	enum step_result ret = STEP_STOPPED;
+	struct err second = ERR_INIT;
+	struct virt *virt = NULL;
+	struct sight sight;
+
+	sight_begin(&sight, ctx->part_count);
+	monitor_phase(ctx->mon, "pivot", 0);
+	if (live_connect(ctx, &virt, err) < 0)
+		err->class = ERR_STOPPED;
+	else
+		ret = pivot_all(ctx, virt, &sight, err);
+	/* An earlier run may have left it standing still. */
+	if (virt && go_on(ctx, virt, ret == STEP_DONE ? err : &second) < 0 && ret == STEP_DONE)
+		ret = STEP_STOPPED;
+	sight_end(&sight);
+	virt_close(virt);
+	return ret;
+}
+
+static int pivot_undo(struct step_context *ctx, struct err *err)
+{
+	struct virt *virt = NULL;
+	int ret;
+
+	if (!ctx->record->suspended)
+		return 0;
+	ret = live_connect(ctx, &virt, err);
+	if (ret == 0)
+		ret = go_on(ctx, virt, err);
 	virt_close(virt);
 	return ret;
 }
@@ -117,7 +385,9 @@ const struct step_ops pivot_step = {
 	.name		= "pivot",
 	.state		= "committed",
 	.irrevocable	= true,
+	.joint		= true,
 	.run		= pivot_run,
+	.undo		= pivot_undo,
 	.may_undo	= pivot_may_undo,
 	.object		= live_both_names,
 };

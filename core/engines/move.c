@@ -141,6 +141,17 @@ char *move_both_paths(const struct move *move)
 	return text;
 }
 
+struct step_context step_part_context(const struct step_context *ctx, size_t part)
+{
+	struct step_context of = *ctx;
+
+	of.move = ctx->parts[part].move;
+	of.record = ctx->parts[part].record;
+	of.parts = &ctx->parts[part];
+	of.part_count = 1;
+	return of;
+}
+
 static const struct step_ops *const all_steps[] = {
 	&activate_step, &deactivate_step, &create_lv_step, &finish_lv_step,
 	&create_file_step, &create_image_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,

@@ -168,13 +168,20 @@ out:
 	return ret;
 }
 
-static enum step_result commit_run(struct step_context *ctx, struct err *err)
+static int check_both(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
 	/* A domain whose definition names the destination by now may use that, but the source no more. */
 	bool repointed = move->cold.uuid;
 	const char *shut_off_uuid = repointed ? NULL : move_shut_off_users(move);
-	int ret;
+
+	return step_check_target(ctx, !repointed, err) < 0 ||
+	       step_check_source(ctx, true, shut_off_uuid, err) < 0 ? -1 : 0;
+}
+
+static enum step_result commit_run(struct step_context *ctx, struct err *err)
+{
+	int ret = 0;
 
 	/*
 	 * That the runner journals this step as done is the point of no
@@ -182,8 +189,11 @@ static enum step_result commit_run(struct step_context *ctx, struct err *err)
 	 * read of LVM's metadata.
 	 */
 	lv_read_hold();
-	ret = step_check_target(ctx, !repointed, err) < 0 ||
-	      step_check_source(ctx, true, shut_off_uuid, err) < 0;
+	for (size_t i = 0; ret == 0 && i < ctx->part_count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		ret = check_both(&part, err);
+	}
 	lv_read_release();
 	return ret ? STEP_STOPPED : STEP_DONE;
 }
@@ -193,6 +203,7 @@ const struct step_ops commit_step = {
 	.state		= "committed",
 	.irrevocable	= true,
 	.looks_only	= true,
+	.joint		= true,
 	.run		= commit_run,
 	.object		= move_final_path,
 };

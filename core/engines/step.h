@@ -89,6 +89,13 @@ void move_free(struct move *move);
 json_t *move_to_json(const struct move *move);
 int move_from_json(struct move *move, const json_t *json, struct err *err);
 
+/* How far a guest's disk is with its pivot, as far as we know: look. */
+enum pivot_record {
+	PIVOT_NOT_CALLED,
+	PIVOT_CALLED,
+	PIVOT_DONE,
+};
+
 /* What a run of steps has found out so far; journalled when a step is done. */
 struct progress_record {
 	struct facts target;		/* the destination being written: what create-file made, or destination */
@@ -106,14 +113,27 @@ struct progress_record {
 	struct online_record online;
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
+	enum pivot_record pivot;
+	uint64_t pivot_ns;		/* from the first pivot's call until all were back */
+	bool suspended;			/* the guest stands still, or is about to, because of us */
+	uint64_t suspended_ns;		/* so long it stood still for the pivots */
 	struct text_list notes;		/* fall-backs and the like, for the receipt */
+};
+
+/* One of the volumes that a job moves, and what has become of it. */
+struct step_part {
+	const struct move *move;
+	struct progress_record *record;
 };
 
 struct step_context {
 	const char *job_id;
-	const char *job_dir;
+	const char *job_dir;		/* for what the step keeps of this move */
 	const struct move *move;
 	struct progress_record *record;
+	/* All that the step is done to: move and record, or where it is joint all of the job's; parts[0] are those two. */
+	const struct step_part *parts;
+	size_t part_count;
 	bool same_boot;			/* the move was planned since the machine started */
 	bool again;			/* an earlier run had begun this very step */
 	bool written;			/* an earlier run may have written to the destination */
@@ -135,6 +155,7 @@ struct step_ops {
 	const char *doing;	/* the job's state while it runs; NULL: unchanged */
 	bool irrevocable;	/* from here on there is only forward */
 	bool looks_only;	/* changes nothing: that it begins need not be durable before it does */
+	bool joint;		/* of a job that moves several volumes: done once, to all of them */
 
 	/*
 	 * Do it, or find that it is done already: after a crash it is called
@@ -161,6 +182,9 @@ struct step_ops {
 };
 
 const struct step_ops *step_by_name(const char *name);
+
+/* The same context for one of its parts alone. */
+struct step_context step_part_context(const struct step_context *ctx, size_t part);
 
 /* The size of the destination that the job makes. */
 uint64_t move_new_bytes(const struct move *move);

@@ -28,6 +28,9 @@
  *   kill-lvm:N           LVM's process dies as its Nth command begins
  *   kill-lvm-from:N      ... and as each one after it does
  *   lvm-timeout:N        an LVM command that is silent for N milliseconds is stuck
+ *   kill-suspend:1         SIGKILL itself before a domain is suspended to move several of its disks;
+ *                          2: when it is, 3: when it goes on
+ *   kill-pivot:N           the same before (1, 3, 5, ...) and after (2, 4, 6, ...) the pivot of each disk
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *

@@ -34,6 +34,13 @@ void monitor_waited(struct monitor *mon, const struct waits *waits)
 		mon->waited(mon, waits);
 }
 
+int monitor_note(struct monitor *mon, struct err *err)
+{
+	if (!mon || !mon->note)
+		return 0;
+	return mon->note(mon, err);
+}
+
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err)
 {
 	if (!mon || !mon->durable)

@@ -47,6 +47,9 @@ struct monitor {
 	/* Called after a flush; what it records must be durable when it returns 0. */
 	int (*durable)(struct monitor *mon, const struct mark *mark,
 		       struct err *err);
+
+	/* What the step's record says has changed: kept should we be killed, if not in a power cut. */
+	int (*note)(struct monitor *mon, struct err *err);
 };
 
 /* Each is content with a NULL monitor or a NULL slot. */
@@ -56,5 +59,6 @@ void monitor_advance(struct monitor *mon, uint64_t done);
 void monitor_tick(struct monitor *mon);
 void monitor_waited(struct monitor *mon, const struct waits *waits);
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err);
+int monitor_note(struct monitor *mon, struct err *err);
 
 #endif

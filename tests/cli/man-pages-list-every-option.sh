@@ -52,6 +52,8 @@ for command in $(commands); do
 		"$(mentioned_in "$page" | grep -Fvx -e "$(printf '%s\n' "$options" | cut -f 1)")" ""
 	is "volmig-$command.8 names it and what it takes" \
 		"$(awk '/^\.Sh / { inside = $0 == ".Sh SYNOPSIS" }
+			# Another form of the command may follow; the first is what help tells.
+			inside && /^\.Pp/ { exit }
 			inside && /^\.Nm / { $1 = ""; printf "%s", $0 }
 			inside && /^\.Ar / { printf " %s", $2 }
 			inside && /^\.Op Ar [A-Z]/ { printf " [%s]", $3 }' "$page")" \
