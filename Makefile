@@ -171,7 +171,7 @@ VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full \
 	--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
 
 CHECKS_QUICK = unit cli
-CHECKS = unit unit-san unit-valgrind cli cli-san block lvm live fuzz
+CHECKS = unit unit-san unit-valgrind cli cli-san net block lvm live fuzz
 
 # $1 is what to put in front of each test, $2 the tests, $3 how many at a time.
 # What hangs has failed.
@@ -187,6 +187,7 @@ script_env = TOP=$(CURDIR) VOLMIG=$(CURDIR)/$(B)/$1/volmig \
 unit_env = mkdir -p $(B)/scratch && TMPDIR=$(CURDIR)/$(B)/scratch
 
 cli_scripts := $(sort $(wildcard tests/cli/*.sh))
+net_scripts := $(sort $(wildcard tests/net/*.sh))
 block_scripts := $(sort $(wildcard tests/block/*.sh))
 lvm_scripts := $(sort $(wildcard tests/lvm/*.sh))
 live_scripts := $(filter-out tests/live/lib.sh,$(sort $(wildcard tests/live/*.sh)))
@@ -234,7 +235,7 @@ check-all:
 
 programs-unit programs-unit-valgrind: $(call only,$(units:%=$(B)/inject/%))
 programs-unit-san: $(call only,$(units:%=$(B)/san-inject/%))
-programs-cli programs-block programs-lvm: $(B)/plain/volmig $(B)/inject/volmig
+programs-cli programs-net programs-block programs-lvm: $(B)/plain/volmig $(B)/inject/volmig
 programs-block: $(B)/inject/test_dm
 programs-live: $(B)/plain/volmig $(B)/inject/volmig $(live_tools)
 programs-cli-san: $(B)/san/volmig $(B)/san-inject/volmig
@@ -259,6 +260,10 @@ check-cli: programs-cli
 check-cli-san: programs-cli-san
 	@echo; echo '== command line, with address and undefined-behaviour sanitizers'
 	$(Q)$(call script_env,san,san-inject) $(call prove,env,$(call only,$(cli_scripts)))
+
+check-net: programs-net
+	@echo; echo '== volumes on other machines, with servers of their own'
+	$(Q)$(call script_env,plain,inject) $(call prove,env,$(call only,$(net_scripts)))
 
 check-block: programs-block
 	@echo; echo '== block devices, in User-Mode Linux'

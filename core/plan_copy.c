@@ -178,6 +178,28 @@ static int plan_destination(const struct request *request, const char *job_id,
 	return plan_check_new_file(move, dst, move->name, &plan->warnings, err);
 }
 
+/* Known by its address alone. */
+static bool is_export(const struct facts *facts)
+{
+	return facts->kind && !strcmp(facts->kind, "nbd");
+}
+
+static const char *kind_noun(const struct facts *facts)
+{
+	return facts->lv ? "a logical volume" : !strcmp(facts->kind, "file") ? "a file" :
+	       facts->qemu ? "a volume that QEMU opens" :
+	       is_export(facts) ? "an NBD export" : "a block device";
+}
+
+/* What is not known of an end that another host may have, too. */
+static void warn_of_remote(struct plan *plan, const struct facts *facts)
+{
+	if (is_export(facts))
+		text_list_add(&plan->warnings, text_format(
+			"%s is known by its address and its size only: who else uses it cannot be seen from here",
+			facts->path));
+}
+
 /* Why a reflink cannot be had, or NULL. */
 static char *no_reflink(const struct request *request, const struct move *move)
 {
@@ -188,8 +210,7 @@ static char *no_reflink(const struct request *request, const struct move *move)
 	if (request->force_host_copy)
 		return text_copy("--force-host-copy");
 	if (strcmp(src->kind, "file"))
-		return text_format("%s is %s", src->path, src->lv ? "a logical volume" :
-				   src->qemu ? "opened by QEMU" : "a block device");
+		return text_format("%s is %s", src->path, kind_noun(src));
 	if (!move->create)
 		return text_copy("the destination exists already");
 	if (dst->lv)
@@ -213,12 +234,10 @@ static int choose_method(const struct request *request, struct plan *plan, struc
 	if (!any && strcmp(request->method, "copy") && strcmp(request->method, "reflink")) {
 		free(reason);
 		return err_set(err, ERR_REFUSED, plan->move.source.spec,
-			       "method %s is for logical volumes or for volumes in use, and this is a %s that nobody uses",
+			       "method %s is for logical volumes or for volumes in use, and this is %s that nobody uses",
 			       request->method,
-			       !strcmp(plan->move.source.kind, "file") ? "file" :
-			       plan->move.source.qemu ? "volume that QEMU opens" :
-			       plan->move.source.lv ? "logical volume that goes to another place than physical volumes of its group" :
-			       "block device");
+			       plan->move.source.lv ? "a logical volume that goes to another place than physical volumes of its group" :
+			       kind_noun(&plan->move.source));
 	}
 	if (!reason && strcmp(request->method, "copy")) {
 		plan->method = "reflink";
@@ -255,8 +274,15 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 		return -1;
 	if (!keep && !move->remove && request->wipe == WIPE_NONE)
 		text_list_add(&plan->warnings, text_format(
-			"%s is a block device and stays as it is: use --wipe=discard or --wipe=zero to empty it",
-			move->source.path));
+			"%s is %s and stays as it is: use --wipe=discard or --wipe=zero to empty it",
+			move->source.path, kind_noun(&move->source)));
+	/* Were they one volume by two addresses, nothing would be left. */
+	if (request->wipe != WIPE_NONE && facts_remote(&move->source) && facts_remote(&move->destination) &&
+	    (is_export(&move->source) || is_export(&move->destination))) {
+		err_set(err, ERR_REFUSED, move->source.spec,
+			"is not wiped: nobody can tell that it is another volume than %s", move->destination.path);
+		return err_next(err, "use --keep-source, and wipe it yourself");
+	}
 	if (!keep && move->source.read_only && request->wipe != WIPE_NONE)
 		return err_set(err, ERR_REFUSED, move->source.spec, "cannot be wiped: it is read-only");
 	if (is_file && move->remove && move->source.links > 1 && request->wipe != WIPE_NONE) {
@@ -324,6 +350,8 @@ int plan_copy(const struct request *request, const char *job_id, struct plan *pl
 	    plan_retirement(request, plan, err) < 0)
 		return -1;
 	plan_qemu_warnings(plan);
+	warn_of_remote(plan, &plan->move.source);
+	warn_of_remote(plan, &plan->move.destination);
 	plan_steps(plan);
 	return 0;
 }

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "engines/leaves.h"
+#include "engines/reconnect.h"
 #include "engines/throttle.h"
 #include "support/err.h"
+#include "volumes/guests.h"
 #include "volumes/thin_snapshot.h"
 
+#define LEAVES_BACK 65536		/* how far back a leaf that is not zero is looked for: 64 GiB */
 #define CACHED_BYTES (4U << 20)		/* a smaller source does the page cache no harm, and may be in it */
 
 static struct block_copy_options options_of(const struct step_context *ctx)
@@ -35,7 +38,7 @@ static int open_source(struct step_context *ctx, struct volume *source, struct e
 
 	if (!strcmp(src->kind, "file") && src->bytes <= CACHED_BYTES)
 		flags |= OPEN_CACHED;
-	return volume_open(source, src, flags, ctx->same_boot, err);
+	return volume_open_within(source, src, flags, ctx->same_boot, ctx->move->stall_ms, err);
 }
 
 static int open_target(struct step_context *ctx, unsigned flags, struct volume *target,
@@ -45,7 +48,8 @@ static int open_target(struct step_context *ctx, unsigned flags, struct volume *
 	if ((flags & OPEN_WRITE) && ctx->move->create &&
 	    (!ctx->written || !strcmp(ctx->record->target.kind, "file")))
 		flags |= OPEN_FRESH;
-	return volume_open(target, &ctx->record->target, flags, ctx->same_boot, err);
+	return volume_open_within(target, &ctx->record->target, flags, ctx->same_boot,
+				  ctx->move->stall_ms, err);
 }
 
 static int open_leaves(struct step_context *ctx, struct leaves **ret, struct err *err)
@@ -120,13 +124,30 @@ static enum step_result result_of_open(const struct step_context *ctx, struct er
 	return STEP_STOPPED;
 }
 
+/*
+ * Does vol hold what it held at the mark?  The last leaf below it tells; and of
+ * a remote volume, which might be another or have lost all that it held, the
+ * last that is not zero as well.
+ */
+static int check_leaves(struct volume *vol, struct leaves *leaves, uint64_t at, struct err *err)
+{
+	uint64_t leaf = (at - 1) / LEAF_BYTES, least = leaf > LEAVES_BACK ? leaf - LEAVES_BACK : 0;
+	int ok = block_check_leaf(vol, leaves, at, err), zero = 0;
+
+	if (!vol->nbd || ok <= 0)
+		return ok;
+	while ((zero = leaves_zero(leaves, leaf, err)) > 0 && leaf > least)
+		leaf--;
+	return zero ? (zero < 0 ? -1 : ok) : block_check_leaf(vol, leaves, (leaf + 1) * LEAF_BYTES, err);
+}
+
 /* Before going on in the middle: are these the volumes that were left? */
 static int check_resume(struct step_context *ctx, struct volume *source, struct volume *target,
 			struct leaves *leaves, struct err *err)
 {
 	uint64_t at = ctx->record->mark.offset;
-	int source_ok = block_check_leaf(source, leaves, at, err);
-	int target_ok = source_ok < 0 ? -1 : block_check_leaf(target, leaves, at, err);
+	int source_ok = check_leaves(source, leaves, at, err);
+	int target_ok = source_ok < 0 ? -1 : check_leaves(target, leaves, at, err);
 
 	if (source_ok < 0 || target_ok < 0)
 		return -1;
@@ -165,7 +186,50 @@ static int empty(struct step_context *ctx, struct volume *target, struct err *er
 	return 0;
 }
 
-static enum step_result copy_run(struct step_context *ctx, struct err *err)
+/*
+ * A server on this host may serve the very file or device that is at the other
+ * end of the move, and is seen to have it open only while it is connected.
+ */
+static int check_not_served(const struct facts *local, const char *shut_off_uuid, struct err *err)
+{
+	struct facts now = { 0 };
+	char *uses = NULL;
+	int ret = volume_inspect_again(local, INSPECT_USES | INSPECT_OUTSIDE, &now, err);
+
+	if (ret == 0)
+		uses = guests_uses_besides(&now, shut_off_uuid);
+	if (uses) {
+		err_set(err, ERR_REFUSED, local->path,
+			"in use while the other end is connected: %s", uses);
+		ret = err_next(err, "is it the same volume, by another name?");
+	}
+	free(uses);
+	facts_free(&now);
+	return ret;
+}
+
+static int open_ends(struct step_context *ctx, struct volume *source, struct volume *target,
+		     struct err *err)
+{
+	const struct move *move = ctx->move;
+	bool export_source = !strcmp(move->source.kind, nbd_volume_ops.kind);
+	bool export_target = !strcmp(ctx->record->target.kind, nbd_volume_ops.kind);
+
+	if (export_target && !export_source) {
+		if (open_target(ctx, OPEN_WRITE, target, err) < 0 ||
+		    check_not_served(&move->source, move_shut_off_users(move), err) < 0)
+			return -1;
+		return open_source(ctx, source, err);
+	}
+	if (open_source(ctx, source, err) < 0)
+		return -1;
+	if (export_source && !export_target && !move->create &&
+	    check_not_served(&ctx->record->target, NULL, err) < 0)
+		return -1;
+	return open_target(ctx, OPEN_WRITE, target, err);
+}
+
+static enum step_result copy_once(struct step_context *ctx, struct reconnect *link, struct err *err)
 {
 	const struct move *move = ctx->move;
 	struct progress_record *record = ctx->record;
@@ -176,11 +240,12 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 	struct leaves *leaves = NULL;
 	enum step_result ret = STEP_UNDONE;
 
-	if (open_source(ctx, &source, err) < 0 || open_target(ctx, OPEN_WRITE, &target, err) < 0 ||
+	if (open_ends(ctx, &source, &target, err) < 0 ||
 	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
+	link->opened = true;
 	if (move->create && !record->mark.offset &&
 	    (move->lvm.create || !strcmp(record->target.kind, "file")) && empty(ctx, &target, err) < 0) {
 		ret = STEP_STOPPED;
@@ -225,6 +290,17 @@ out:
 	return ret;
 }
 
+static enum step_result copy_run(struct step_context *ctx, struct err *err)
+{
+	struct reconnect link = { 0 };
+	enum step_result ret;
+
+	do
+		ret = copy_once(ctx, &link, err);
+	while (reconnect_again(&link, ctx, &ret, err));
+	return ret;
+}
+
 /* What was written goes with the volume it was written to; what was reserved to read it goes here. */
 static int copy_undo(struct step_context *ctx, struct err *err)
 {
@@ -248,7 +324,8 @@ const struct step_ops copy_step = {
 	.object	= move_both_paths,
 };
 
-static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
+static enum step_result zero_tail_once(struct step_context *ctx, struct reconnect *link,
+				       struct err *err)
 {
 	const struct move *move = ctx->move;
 	struct volume target = VOLUME_INIT;
@@ -258,6 +335,7 @@ static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
 
 	if (open_target(ctx, OPEN_WRITE, &target, err) < 0)
 		return result_of_open(ctx, err);
+	link->opened = true;
 	monitor_phase(ctx->mon, "zero", target.bytes - move->source.bytes);
 	ret = block_zero(&target, move->source.bytes, target.bytes, BLOCK_ZERO_FREE, &opt,
 			 ctx->mon, err) < 0 ? result_of(err) : STEP_DONE;
@@ -269,13 +347,24 @@ static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
 	return ret;
 }
 
+static enum step_result zero_tail_run(struct step_context *ctx, struct err *err)
+{
+	struct reconnect link = { 0 };
+	enum step_result ret;
+
+	do
+		ret = zero_tail_once(ctx, &link, err);
+	while (reconnect_again(&link, ctx, &ret, err));
+	return ret;
+}
+
 const struct step_ops zero_tail_step = {
 	.name	= "zero-tail",
 	.run	= zero_tail_run,
 	.object	= move_written_path,
 };
 
-static enum step_result verify_run(struct step_context *ctx, struct err *err)
+static enum step_result verify_once(struct step_context *ctx, struct reconnect *link, struct err *err)
 {
 	const struct move *move = ctx->move;
 	struct progress_record *record = ctx->record;
@@ -294,6 +383,7 @@ static enum step_result verify_run(struct step_context *ctx, struct err *err)
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
+	link->opened = true;
 	record->target.mtime_ns = now.mtime_ns;
 	record->target.written = now.written;
 	record->target.diskseq = now.diskseq;
@@ -334,6 +424,17 @@ out:
 	leaves_close(leaves);
 	volume_close(&source, &closing);
 	volume_close(&target, &closing);
+	return ret;
+}
+
+static enum step_result verify_run(struct step_context *ctx, struct err *err)
+{
+	struct reconnect link = { 0 };
+	enum step_result ret;
+
+	do
+		ret = verify_once(ctx, &link, err);
+	while (reconnect_again(&link, ctx, &ret, err));
 	return ret;
 }
 

@@ -242,7 +242,8 @@ static bool flush_is_due(const struct pipeline *p)
 	if (p->write_file < 0 || p->flushing || p->flush_failed)
 		return false;
 	if (p->stopping)
-		return ioq_in_flight(p->q) == 0 && p->mark.offset > p->durable.offset;
+		return ioq_in_flight(p->q) == 0 && p->mark.offset > p->durable.offset &&
+		       !volume_lost(p->files[p->write_file].vol);
 	if (is_finished(p))
 		return !p->flushed_all;
 	return p->mark.offset > p->durable.offset &&

@@ -305,7 +305,8 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 
 bool facts_tell_changes(const struct facts *was, bool same_boot)
 {
-	return volume_is_file(was) || (same_boot && was->written);
+	/* Of what is elsewhere it never can, and nothing that we could do would change that. */
+	return volume_is_file(was) || facts_remote(was) || (same_boot && was->written);
 }
 
 char *facts_changed(const struct facts *was, const struct facts *is, bool same_boot)

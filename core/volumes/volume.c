@@ -587,6 +587,11 @@ int volume_flush(struct volume *vol, struct err *err)
 	return 0;
 }
 
+bool volume_lost(const struct volume *vol)
+{
+	return vol->nbd && nbd_export_lost(vol->nbd);
+}
+
 void volume_drop_cache(struct volume *vol, uint64_t offset, uint64_t length)
 {
 	if (vol->fd >= 0)

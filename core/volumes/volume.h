@@ -275,6 +275,9 @@ int volume_open_within(struct volume *vol, const struct facts *facts, unsigned f
 /* Everything written so far survives a power cut: fdatasync, or the server's word for it. */
 int volume_flush(struct volume *vol, struct err *err);
 
+/* Is the connection to a remote volume gone?  Then nothing of what was not flushed is known to be there. */
+bool volume_lost(const struct volume *vol);
+
 /*
  * One piece, aligned as vol wants it where I/O is direct, and waited for.
  * Bytes, fewer at the end only; or a negative errno.
