@@ -99,7 +99,7 @@ static void pass_lines(struct run *run)
 /* Take what has come; false when there will be no more. */
 static bool take(struct run *run, int i)
 {
-	char buf[4096];
+	char buf[32768];
 	ssize_t n = read(run->child->ways[i], buf, sizeof(buf));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -269,7 +269,7 @@ static int run_once(const struct lvm_command *command, const char *line, json_t 
 
 	inject_number("lvm-timeout", &timeout_ms);
 	run.child = lvm_child_get();
-	if (!run.child || !lvm_child_tell(run.child, line)) {
+	if (!run.child || !lvm_child_tell(run.child, line, !command->report)) {
 		/* One that has died just now has taken nothing of it up. */
 		err_sys(err, errno, command->object, "cannot run %s", command_word(&run));
 		lvm_child_end();

@@ -6,11 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lvm2cmd.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,6 +24,10 @@
 
 #define LIBRARY "liblvm2cmd.so.2.03"
 #define LINE_MAX_BYTES 65536
+
+/* What a command line has in front. */
+#define CHANGES 'c'
+#define LOOKS 'l'
 
 /* The child's descriptors; stdin is /dev/null. */
 enum {
@@ -33,6 +40,39 @@ enum {
 static uint64_t told;		/* commands that children of this process were given */
 
 /* ---- in the child ---- */
+
+/* A report comes in many small lines, all at the command's end: that is one piece for the parent. */
+static struct {
+	char *text;
+	size_t length, room;
+} report;
+
+static void add_to_report(const char *line)
+{
+	size_t length = strlen(line);
+
+	if (report.length + length + 1 > report.room) {
+		report.room = 2 * (report.length + length + 1);
+		report.text = realloc(report.text, report.room);
+		if (!report.text)
+			_exit(LVM_NO_HANDLE);
+	}
+	memcpy(report.text + report.length, line, length);
+	report.length += length;
+	report.text[report.length++] = '\n';
+}
+
+static void hand_over_report(void)
+{
+	for (size_t done = 0; done < report.length;) {
+		ssize_t n = write(REPORT_FD, report.text + done, report.length - done);
+
+		if (n < 0 && errno != EINTR)
+			_exit(0);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	report.length = 0;
+}
 
 /* By which way does a message of the library go? */
 static void sort_message(int level, const char *file, int line, int dm_errno, const char *message)
@@ -48,9 +88,33 @@ static void sort_message(int level, const char *file, int line, int dm_errno, co
 	name = name ? name + 1 : file;
 	if (level <= LVM2_LOG_ERROR)
 		fd = ERRORS_FD;
-	else if (name && !strcmp(name, "libdm-report.c"))
-		fd = REPORT_FD;
-	dprintf(fd, "%s\n", message);
+	if (level > LVM2_LOG_ERROR && name && !strcmp(name, "libdm-report.c"))
+		add_to_report(message);
+	else
+		dprintf(fd, "%s\n", message);
+}
+
+/*
+ * Before it suspends a device the library touches 8 MiB (activation/
+ * reserved_memory), so that no memory is wanted while the device that swap
+ * space lies on may be suspended, and gives them back afterwards.  They are
+ * kept, and made present in one go: by a fault for each page that is what
+ * takes longest of a command.
+ */
+static void keep_reserved_memory(void)
+{
+	size_t size = 12 << 20;
+	char *memory;
+
+	mallopt(M_MMAP_THRESHOLD, 2 * (int)size);
+	mallopt(M_TRIM_THRESHOLD, 4 * (int)size);
+	memory = malloc(size);
+	if (memory) {
+		uintptr_t begin = ((uintptr_t)memory + 4095) & ~(uintptr_t)4095;
+
+		madvise((void *)begin, size - 4096, MADV_POPULATE_WRITE);
+	}
+	free(memory);
 }
 
 /* The library's handle, and its function that runs a command; ends the process where there is none. */
@@ -94,6 +158,7 @@ static _Noreturn void serve(const int ways[LVM_WAYS], int talk, pid_t parent)
 	int devnull = open("/dev/null", O_RDONLY);
 	typeof(&lvm2_run) run = NULL;
 	void *handle = NULL;
+	bool kept = false;
 
 	/* The terminal's signals are for the program, which asks us to stop where it wants that. */
 	setsid();
@@ -114,18 +179,23 @@ static _Noreturn void serve(const int ways[LVM_WAYS], int talk, pid_t parent)
 
 	for (;;) {
 		ssize_t n = recv(TALK_FD, line, sizeof(line) - 1, 0);
+		bool changes = line[0] == CHANGES;
 		int rc;
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
+		if (n <= 1)
 			_exit(0);
 		line[n] = '\0';
 		if (!handle)
 			handle = load(&run);
+		if (changes && !kept)
+			keep_reserved_memory();
+		kept |= changes;
 		inject_kill_at("kill-lvm", ++told);
 		inject_kill_past("kill-lvm-from", told);
-		rc = run(handle, line);
+		rc = run(handle, line + 1);
+		hand_over_report();
 		/* Some of it is printed by stdio. */
 		fflush(NULL);
 		reset_signals();
@@ -235,15 +305,20 @@ struct lvm_child *lvm_child_get(void)
 	return child.pid || make() == 0 ? &child : NULL;
 }
 
-bool lvm_child_tell(struct lvm_child *to, const char *line)
+bool lvm_child_tell(struct lvm_child *to, const char *line, bool changes)
 {
-	size_t length = strlen(line);
+	char first = changes ? CHANGES : LOOKS;
+	struct iovec parts[] = {
+		{ .iov_base = &first, .iov_len = 1 },
+		{ .iov_base = (void *)line, .iov_len = strlen(line) },
+	};
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
-	if (length >= LINE_MAX_BYTES) {
+	if (parts[1].iov_len + 1 >= LINE_MAX_BYTES) {
 		errno = E2BIG;
 		return false;
 	}
-	if (send(to->talk, line, length, MSG_NOSIGNAL) != (ssize_t)length)
+	if (sendmsg(to->talk, &message, MSG_NOSIGNAL) != (ssize_t)parts[1].iov_len + 1)
 		return false;
 	told++;
 	return true;

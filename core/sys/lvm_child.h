@@ -43,8 +43,8 @@ struct lvm_child {
  */
 struct lvm_child *lvm_child_get(void);
 
-/* Give it a command; false: it has died. */
-bool lvm_child_tell(struct lvm_child *child, const char *line);
+/* Give it a command, that changes something or only looks; false: it has died. */
+bool lvm_child_tell(struct lvm_child *child, const char *line, bool changes);
 
 /* Its result has come: 0 well, else the library's number or one of the above.  false: not yet. */
 bool lvm_child_result(struct lvm_child *child, int *ret);
