@@ -9,6 +9,7 @@
 #include "report.h"
 #include "support/interrupt.h"
 #include "volumes/lv.h"
+#include "volumes/lvm_report.h"
 
 /* One end of a line's move. */
 struct end {
@@ -247,11 +248,11 @@ void batch_check(struct batch *batch)
 	struct ends ends = { 0 };
 
 	/* LVM is asked once for all of them. */
-	lv_read_hold();
+	lvm_report_hold();
 	for (size_t i = 0; i < batch->count && !interrupt_requested(); i++)
 		if (batch->items[i].state == BATCH_WAITS && !batch->items[i].begun)
 			check_line(batch, i, conflicts, &ends, &spaces);
-	lv_read_release();
+	lvm_report_release();
 	compare_ends(batch, &ends);
 	check_spaces(batch, &spaces);
 	ends_free(&ends);

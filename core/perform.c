@@ -226,9 +226,11 @@ static int check_move(struct job *job, const struct move *move, const struct per
 	const struct live_move *live = &move->live;
 	struct facts now = { 0 }, target = { 0 };
 	char *why = NULL, *uses = NULL;
+	/* The source is only read for now: its device tells that it is the one, and who uses it. */
+	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE;
 	int ret = -1;
 
-	if (volume_inspect_again(was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0) {
+	if (volume_inspect_again(was, flags, &now, err) < 0) {
 		err->class = ERR_REFUSED;
 		goto out;
 	}

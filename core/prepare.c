@@ -13,6 +13,7 @@
 #include "volumes/guests.h"
 #include "volumes/lv.h"
 #include "volumes/lvm_group.h"
+#include "volumes/lvm_report.h"
 
 /*
  * Look at the source; and where it is a running domain's disk, at that: then
@@ -140,9 +141,9 @@ int perform_plan(const struct request *request, const char *state_dir, const cha
 	int ret;
 
 	/* One read of LVM's metadata serves all of it. */
-	lv_read_hold();
+	lvm_report_hold();
 	ret = (domain ? plan_domain : plan_one)(request, state_dir, id, flags, plan, err);
-	lv_read_release();
+	lvm_report_release();
 	unseen = ret == 0 ? guests_unseen() : NULL;
 	if (unseen)
 		text_list_add(&plan->warnings, unseen);

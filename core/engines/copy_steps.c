@@ -378,7 +378,8 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 	enum step_result ret = STEP_STOPPED;
 
 	/* What is proven is what is there from here on; see commit. */
-	if (volume_inspect_again(&record->target, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0 ||
+	if (volume_inspect_again(&record->target, INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE, &now,
+				 err) < 0 ||
 	    open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
 		ret = result_of_open(ctx, err);
 		goto out;

@@ -16,11 +16,24 @@
 #include "support/log.h"
 #include "volumes/lv.h"
 #include "volumes/lv_change.h"
+#include "volumes/lvm_report.h"
 
 /* Look a volume up by its UUIDs; one that is gone gives NULL. */
 static int find_again(const struct lv_facts *was, struct lv_facts **ret, struct err *err)
 {
 	return lv_find_uuid(was->vg_uuid, was->uuid, ret, err);
+}
+
+/*
+ * The same for a volume of ours, in whose tags nobody else has a say: where it
+ * is active its device tells that it is the one, and what it is called.
+ */
+static int find_ours_again(const struct step_context *ctx, struct lv_facts **ret, struct err *err)
+{
+	const struct lv_facts *was = ctx->record->target.lv;
+
+	*ret = ctx->again ? NULL : lv_by_device(was);
+	return *ret ? 0 : find_again(was, ret, err);
 }
 
 /* What this job has made, by its tag, or NULL. */
@@ -45,15 +58,15 @@ static int make(const struct step_context *ctx, struct err *err)
 {
 	const struct lvm_move *lvm = &ctx->move->lvm;
 	char *tag = lv_job_tag(ctx->job_id);
-	struct lv_facts *group = NULL;
-	int ret = lv_find_uuid(ctx->move->destination.lv->vg_uuid, NULL, &group, err);
+	char *group = NULL;
+	int ret = lv_group_name(ctx->move->destination.lv->vg_uuid, &group, err);
 
 	if (ret == 0 && !group) {
 		ret = err_set(err, ERR_FAILED, ctx->move->destination.lv->vg_name,
 			      "the volume group is not there any more");
 	} else if (ret == 0) {
 		struct lv_new new = {
-			.vg = group->vg_name,
+			.vg = group,
 			.name = ctx->move->temp_name,
 			.tag = tag,
 			.type = strcmp(lvm->type, "raid1") ? lvm->type : "linear",
@@ -66,7 +79,7 @@ static int make(const struct step_context *ctx, struct err *err)
 
 		ret = lv_create(&new, err);
 	}
-	lv_facts_free(group);
+	free(group);
 	free(tag);
 	return ret;
 }
@@ -80,11 +93,12 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 
 	/* An earlier run may have made it and died before it could say so. */
 	if (ctx->again && find_ours(ctx, &lv, err) < 0)
+		return STEP_UNDONE;
+	if (!lv && make(ctx, err) < 0)
+		return err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
+	lvm_report_hold();
+	if (!lv && find_ours(ctx, &lv, err) < 0)
 		goto out;
-	if (!lv && (make(ctx, err) < 0 || find_ours(ctx, &lv, err) < 0)) {
-		result = err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
-		goto out;
-	}
 	if (!lv) {
 		err_set(err, ERR_FAILED, ctx->move->temp_name, "the new logical volume cannot be found");
 		goto out;
@@ -99,7 +113,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 		goto out;
 	made.lv = lv;
 	lv = NULL;
-	if (volume_inspect_again(&made, 0, target, err) < 0)
+	if (volume_inspect_again(&made, INSPECT_OUTSIDE, target, err) < 0)
 		goto out;
 	if (!target->kind || target->bytes < ctx->move->source.bytes) {
 		err_set(err, ERR_FAILED, target->path, "the new logical volume is smaller than the source");
@@ -107,6 +121,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	}
 	result = STEP_DONE;
 out:
+	lvm_report_release();
 	lv_facts_free(lv);
 	facts_free(&made);
 	return result;
@@ -120,7 +135,7 @@ static int check_source_stands(const struct step_context *ctx, struct err *err)
 	char *why = NULL;
 	int ret = 0;
 
-	if (volume_inspect_again(was, 0, &now, err) < 0)
+	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
 		return -1;
 	why = facts_not_same(was, &now, ctx->same_boot);
 	if (why) {
@@ -139,7 +154,7 @@ static int check_unused(const struct lv_facts *lv, const char *name, struct err 
 	struct facts was = { .lv = (struct lv_facts *)lv }, now = { 0 };
 	int ret = 0;
 
-	if (volume_inspect_again(&was, INSPECT_USES, &now, err) < 0)
+	if (volume_inspect_again(&was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
 		return -1;
 	if (now.uses.count) {
 		char *uses = text_list_join(&now.uses);
@@ -188,17 +203,18 @@ static int give_name(const struct step_context *ctx, const struct lv_facts *lv, 
 {
 	const char *name = ctx->move->name;
 	struct lv_facts *other = NULL;
+	struct err second = ERR_INIT;
 	int ret;
 
 	if (!strcmp(lv->name, name))
 		return 0;
-	if (lv_find(lv->vg_name, name, &other, err) < 0)
-		return -1;
-	if (other && other->name)
-		ret = err_set(err, ERR_STOPPED, other->name,
-			      "something of that name has appeared since the job was planned");
-	else
-		ret = lv_rename(lv, name, err);
+	/* Where the name is another's LVM refuses. */
+	ret = lv_rename(lv, name, err);
+	if (ret < 0 && lv_find(lv->vg_name, name, &other, &second) == 0 && other && other->name) {
+		*err = (struct err)ERR_INIT;
+		err_set(err, ERR_STOPPED, other->name,
+			"something of that name has appeared since the job was planned");
+	}
 	lv_facts_free(other);
 	return ret;
 }
@@ -209,8 +225,7 @@ enum step_result lv_publish(struct step_context *ctx, struct err *err)
 	struct lv_facts *lv = NULL;
 	enum step_result result = STEP_STOPPED;
 
-	lv_read_hold();
-	if (find_again(target->lv, &lv, err) < 0)
+	if (find_ours_again(ctx, &lv, err) < 0)
 		goto out;
 	if (!lv) {
 		err_set(err, ERR_FAILED, target->path, "the destination that was written is gone");
@@ -224,7 +239,6 @@ enum step_result lv_publish(struct step_context *ctx, struct err *err)
 	target->path = move_final_path(ctx->move);
 	result = STEP_DONE;
 out:
-	lv_read_release();
 	lv_facts_free(lv);
 	return result;
 }
@@ -272,7 +286,7 @@ static enum step_result finish_run(struct step_context *ctx, struct err *err)
 	struct lv_facts *lv = NULL;
 	enum step_result result = STEP_STOPPED;
 
-	if (find_again(target->lv, &lv, err) < 0)
+	if (find_ours_again(ctx, &lv, err) < 0)
 		goto out;
 	if (!lv) {
 		err_set(err, ERR_STOPPED, target->path, "the new logical volume has gone");
@@ -285,7 +299,7 @@ static enum step_result finish_run(struct step_context *ctx, struct err *err)
 		if (ctx->move->lvm.late_name) {
 			lv_facts_free(lv);
 			lv = NULL;
-			if (find_again(target->lv, &lv, err) < 0 || !lv)
+			if (find_ours_again(ctx, &lv, err) < 0 || !lv)
 				goto out;
 		}
 		carry_minor(ctx, lv);
@@ -348,7 +362,7 @@ static enum step_result activate_run(struct step_context *ctx, struct err *err)
 	struct facts now = { 0 };
 
 	if (each_inactive(ctx->move, lv_activate, err) < 0 ||
-	    volume_inspect_again(&ctx->move->source, INSPECT_USES, &now, err) < 0)
+	    volume_inspect_again(&ctx->move->source, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
 		return STEP_UNDONE;
 	/* From here on it can be told whether somebody writes to it. */
 	record->source_diskseq = now.diskseq;

@@ -17,6 +17,7 @@
 #include "support/interrupt.h"
 #include "support/monitor.h"
 #include "sys/lvm.h"
+#include "volumes/lvm_report.h"
 
 #define WORDS_MAX 64
 
@@ -59,7 +60,7 @@ static int run_pvmove(struct course *course, const char *object_name, const char
 
 	int ret = lvm_run(&command, NULL, err);
 
-	lvm_group_changed();
+	lvm_report_changed();
 	return ret;
 }
 

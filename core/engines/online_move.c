@@ -9,6 +9,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/lvm.h"
+#include "volumes/lvm_report.h"
 
 /* ---- the journal's form ---- */
 
@@ -260,7 +261,7 @@ int online_change(const char *object, const char *const *argv, struct err *err)
 	struct lvm_command command = { .argv = argv, .object = object };
 	int ret = lvm_run(&command, NULL, err);
 
-	lvm_group_changed();
+	lvm_report_changed();
 	return ret;
 }
 

@@ -23,6 +23,7 @@
 #include "support/err.h"
 #include "volumes/guests.h"
 #include "volumes/lv.h"
+#include "volumes/lvm_report.h"
 #include "volumes/qemu.h"
 
 static int stopped(struct err *err, const char *object, const char *cause)
@@ -36,9 +37,11 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	const struct facts *was = &ctx->move->source;
 	struct facts now = { 0 };
 	char *why = NULL, *uses = NULL;
+	/* What only LVM knows of it, a snapshot say, matters where it goes away. */
+	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | (ctx->move->remove ? 0 : INSPECT_DEVICE);
 	int ret = -1;
 
-	if (volume_inspect_again(was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0) {
+	if (volume_inspect_again(was, flags, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -127,7 +130,8 @@ int step_inspect_target(const struct step_context *ctx, const char *path, unsign
 int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
-	unsigned flags = INSPECT_OUTSIDE | (unused ? INSPECT_USES : 0);
+	/* Of the destination its device tells all that is asked for. */
+	unsigned flags = INSPECT_OUTSIDE | INSPECT_DEVICE | (unused ? INSPECT_USES : 0);
 	char *path = move_final_path(ctx->move);
 	struct facts now = { 0 };
 	char *why = NULL;
@@ -188,13 +192,13 @@ static enum step_result commit_run(struct step_context *ctx, struct err *err)
 	 * return; the step itself changes nothing.  Both looks are at one
 	 * read of LVM's metadata.
 	 */
-	lv_read_hold();
+	lvm_report_hold();
 	for (size_t i = 0; ret == 0 && i < ctx->part_count; i++) {
 		struct step_context part = step_part_context(ctx, i);
 
 		ret = check_both(&part, err);
 	}
-	lv_read_release();
+	lvm_report_release();
 	return ret ? STEP_STOPPED : STEP_DONE;
 }
 
@@ -303,15 +307,15 @@ static enum step_result remove_lv(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 	int good;
 
-	lv_read_hold();
+	lvm_report_hold();
 	good = step_check_target(ctx, false, err) == 0 &&
-	       volume_inspect_again(&ctx->move->source, 0, &now, err) == 0;
+	       volume_inspect_again(&ctx->move->source, INSPECT_OUTSIDE, &now, err) == 0;
 	/* An earlier run may have removed it. */
 	if (good && now.kind)
 		good = step_check_source(ctx, ctx->move->wipe == WIPE_NONE, NULL, err) == 0;
-	lv_read_release();
 	if (good)
 		ret = lv_remove_source(ctx, err);
+	lvm_report_release();
 	facts_free(&now);
 	if (ret == STEP_STOPPED)
 		err->class = ERR_STOPPED;

@@ -12,65 +12,19 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/blkdev.h"
-#include "sys/lvm.h"
+#include "sys/dm.h"
+#include "volumes/lvm_report.h"
 #include "volumes/thin_volume.h"
 #include "volumes/volume.h"
 
-/* The read that is held, and by how many. */
-static json_t *held;
-static unsigned holders;
-
-void lv_read_hold(void)
-{
-	holders++;
-}
-
-void lv_read_release(void)
-{
-	assert(holders);
-	if (--holders == 0) {
-		json_decref(held);
-		held = NULL;
-	}
-}
-
-/* One consistent read of all groups; json_decref() it. */
-static int read_all(json_t **ret, struct err *err)
-{
-	static const char *const argv[] = {
-		"fullreport", "-a", "--reportformat", "json", "--units", "b", "--nosuffix",
-		"--configreport", "vg", "-o", "vg_name,vg_uuid,vg_exported,vg_partial,vg_shared,vg_clustered,"
-		"vg_lock_type,vg_extent_size,vg_free_count,vg_missing_pv_count,vg_permissions",
-		"--configreport", "pv", "-o", "pv_name,pv_uuid,pv_major,pv_minor,pv_pe_count,"
-		"pv_pe_alloc_count,pv_allocatable,pv_missing",
-		"--configreport", "lv", "-o", "lv_name,lv_uuid,lv_attr,lv_size,lv_layout,lv_role,lv_parent,"
-		"origin,origin_uuid,pool_lv,pool_lv_uuid,data_percent,metadata_percent,lv_metadata_size,"
-		"lv_tags,lv_read_ahead,lv_skip_activation,lv_fixed_minor,lv_minor,lv_kernel_major,"
-		"lv_kernel_minor,lv_active,lv_device_open,lv_suspended,sync_percent,raid_mismatch_count,"
-		"raid_sync_action,raidintegritymode,move_pv,lv_converting,lv_health_status",
-		"--configreport", "seg", "-o", "lv_uuid,segtype,stripes,stripe_size,chunk_size,zero,discards",
-		"--configreport", "pvseg", "-o", "lv_uuid,pv_uuid,pvseg_size",
-		NULL
-	};
-	struct lvm_command command = { .argv = argv, .report = true };
-
-	if (held) {
-		*ret = json_incref(held);
-		return 0;
-	}
-	if (lvm_run(&command, ret, err) < 0)
-		return -1;
-	if (holders)
-		held = json_incref(*ret);
-	return 0;
-}
+#define FRESH_MS 1000
 
 static int find(const char *vg, const char *vg_uuid, const char *name, const char *lv_uuid,
 		struct lv_facts **ret, struct err *err)
 {
 	json_t *report;
 
-	if (read_all(&report, err) < 0)
+	if (lvm_report_read(NULL, 0, &report, err) < 0)
 		return -1;
 	*ret = lv_from_report(report, vg, vg_uuid, name, lv_uuid);
 	json_decref(report);
@@ -93,7 +47,7 @@ int lv_find_tag(const char *vg_uuid, const char *tag, struct lv_facts **ret, str
 	json_t *report;
 	size_t i, k;
 
-	if (read_all(&report, err) < 0)
+	if (lvm_report_read(NULL, 0, &report, err) < 0)
 		return -1;
 	*ret = NULL;
 	json_array_foreach(json_object_get(report, "report"), i, group) {
@@ -133,28 +87,22 @@ int lv_list(const char *vg, const char *select, struct text_list *ret_names, boo
 {
 	const json_t *group, *row;
 	json_t *report;
-	size_t i, k;
+	size_t i;
 
 	*ret_found = false;
-	if (read_all(&report, err) < 0)
+	if (lvm_report_read(NULL, 0, &report, err) < 0)
 		return -1;
-	json_array_foreach(json_object_get(report, "report"), i, group) {
-		const json_t *about = json_array_get(json_object_get(group, "vg"), 0);
+	group = lvm_report_group(report, vg, NULL);
+	*ret_found = group != NULL;
+	json_array_foreach(json_object_get(group, "lv"), i, row) {
+		const char *name = json_get_string(row, "lv_name") ?: "[";
 
-		if (strcmp(json_get_string(about, "vg_name") ?: "", vg))
+		if (*name == '[' || lists(json_get_string(row, "lv_layout"), "pool"))
 			continue;
-		*ret_found = true;
-		json_array_foreach(json_object_get(group, "lv"), k, row) {
-			const char *name = json_get_string(row, "lv_name") ?: "[";
-
-			if (*name == '[' || lists(json_get_string(row, "lv_layout"), "pool"))
-				continue;
-			if (select && (*select == '@' ?
-				       !lists(json_get_string(row, "lv_tags"), select + 1) :
-				       fnmatch(select, name, 0) != 0))
-				continue;
-			text_list_add(ret_names, text_copy(name));
-		}
+		if (select && (*select == '@' ? !lists(json_get_string(row, "lv_tags"), select + 1) :
+						fnmatch(select, name, 0) != 0))
+			continue;
+		text_list_add(ret_names, text_copy(name));
 	}
 	json_decref(report);
 	return 0;
@@ -191,13 +139,47 @@ uint64_t lv_device(const struct lv_facts *lv)
 	return dev;
 }
 
+struct lv_facts *lv_by_device(const struct lv_facts *was)
+{
+	uint64_t dev = was->name ? lv_device(was) : 0;
+	char *vg = NULL, *name = NULL, *suspended;
+	struct lv_facts *lv;
+
+	if (!dev || !dm_lv_of(dev, &vg, &name))
+		return NULL;
+	lv = lv_facts_copy(was);
+	free(lv->vg_name);
+	free(lv->name);
+	lv->vg_name = vg;
+	lv->name = name;
+	lv->dev = dev;
+	lv->active = true;
+	suspended = blkdev_attr(dev, "dm/suspended");
+	lv->suspended = suspended && strcmp(suspended, "0");
+	free(suspended);
+	return lv;
+}
+
+int lv_group_name(const char *vg_uuid, char **ret, struct err *err)
+{
+	const json_t *group;
+	json_t *report;
+
+	if (lvm_report_read(NULL, FRESH_MS, &report, err) < 0)
+		return -1;
+	group = lvm_report_group(report, NULL, vg_uuid);
+	*ret = group ? lvm_report_copy(json_array_get(json_object_get(group, "vg"), 0), "vg_name") : NULL;
+	json_decref(report);
+	return 0;
+}
+
 int lv_find_dm(const char *dm_uuid, struct lv_facts **ret, struct err *err)
 {
 	const json_t *group, *row;
 	json_t *report;
 	size_t i, k;
 
-	if (read_all(&report, err) < 0)
+	if (lvm_report_read(NULL, 0, &report, err) < 0)
 		return -1;
 	*ret = NULL;
 	json_array_foreach(json_object_get(report, "report"), i, group) {
@@ -231,7 +213,7 @@ int lv_find_pv(uint64_t dev, struct lv_facts **ret, struct err *err)
 	json_t *report;
 	size_t i;
 
-	if (read_all(&report, err) < 0)
+	if (lvm_report_read(NULL, 0, &report, err) < 0)
 		return -1;
 	*ret = NULL;
 	json_array_foreach(json_object_get(report, "report"), i, group) {

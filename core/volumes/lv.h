@@ -95,13 +95,6 @@ json_t *lv_facts_to_json(const struct lv_facts *lv);
 int lv_facts_from_json(struct lv_facts **ret, const json_t *json, struct err *err);
 
 /*
- * Between these two all that is asked for below comes from the same read; they
- * nest.  Outside of them each question reads anew.
- */
-void lv_read_hold(void);
-void lv_read_release(void);
-
-/*
  * The group of that name, and in it the volume (NULL: only the group).  A group
  * that is not there gives NULL; a volume that is not there gives its group, with
  * ->wanted.  A failure is one of LVM itself.
@@ -144,6 +137,15 @@ char *lv_dm_uuid(const struct lv_facts *lv);
 
 /* The device number of an active volume, by device-mapper alone; 0: not active. */
 uint64_t lv_device(const struct lv_facts *lv);
+
+/*
+ * The same volume as its device shows it now: by the names and the number that
+ * device-mapper has for it, else as it was.  NULL: it is not active, or gone.
+ */
+struct lv_facts *lv_by_device(const struct lv_facts *was);
+
+/* The name that a group has, or had a second ago; NULL: there is no such group.  Free it. */
+int lv_group_name(const char *vg_uuid, char **ret, struct err *err);
 
 /* The pool of that name in its group, or NULL. */
 const struct lv_pool *lv_pool_of(const struct lv_facts *lv, const char *name);

@@ -9,6 +9,7 @@
 #include "support/err.h"
 #include "sys/lvm.h"
 #include "volumes/lv.h"
+#include "volumes/lvm_report.h"
 
 #define WORDS_MAX 60
 
@@ -38,6 +39,7 @@ static int run(struct words *words, const char *object, struct err *err)
 	struct lvm_command command = { .argv = (const char *const *)words->argv, .object = object };
 	int ret = lvm_run(&command, NULL, err);
 
+	lvm_report_changed();
 	for (size_t i = 0; i < words->count; i++)
 		free(words->argv[i]);
 	return ret;
@@ -153,11 +155,16 @@ int lv_remove(const struct lv_facts *lv, struct err *err)
 {
 	struct words words = { 0 };
 	struct lv_facts *still = NULL;
+	bool was_active = lv_device(lv);
 
 	ADD(&words, "lvremove", "-y");
 	/* LVM evaluates it while it holds the group's lock. */
-	if (run_on(&words, lv, "&&lv_attr=~^[^oO]", err) < 0 ||
-	    lv_find_uuid(lv->vg_uuid, lv->uuid, &still, err) < 0)
+	if (run_on(&words, lv, "&&lv_attr=~^[^oO]", err) < 0)
+		return -1;
+	/* What the selection did not meet is well, and stays: then it has its device. */
+	if (was_active && !lv_device(lv))
+		return 0;
+	if (lv_find_uuid(lv->vg_uuid, lv->uuid, &still, err) < 0)
 		return -1;
 	if (!still)
 		return 0;

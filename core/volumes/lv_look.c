@@ -10,7 +10,6 @@
 #include "sys/blkdev.h"
 #include "sys/uses.h"
 #include "volumes/guests.h"
-#include "volumes/guests.h"
 #include "volumes/look.h"
 #include "volumes/lv.h"
 #include "volumes/qemu.h"
@@ -140,7 +139,8 @@ int volume_inspect_again(const struct facts *was, unsigned flags, struct facts *
 	}
 	if (!was->lv)
 		return volume_inspect_path(was->path, flags, ret_facts, err);
-	if (lv_find_uuid(was->lv->vg_uuid, was->lv->uuid, &lv, err) < 0)
+	lv = flags & INSPECT_DEVICE ? lv_by_device(was->lv) : NULL;
+	if (!lv && lv_find_uuid(was->lv->vg_uuid, was->lv->uuid, &lv, err) < 0)
 		return -1;
 	facts.spec = text_copy(was->spec ? was->spec : was->path);
 	if (!lv) {

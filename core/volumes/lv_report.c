@@ -4,45 +4,16 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "support/json.h"
 #include "volumes/lv.h"
+#include "volumes/lvm_report.h"
 
 /* Nothing is deeper than a pool's parts on raid with integrity. */
 #define DEPTH_MAX 8
 
-static const char *text_of(const json_t *row, const char *key)
-{
-	const char *text = json_get_string(row, key);
-
-	return text ? text : "";
-}
-
-/* What is empty is NULL. */
-static char *copy_of(const json_t *row, const char *key)
-{
-	const char *text = text_of(row, key);
-
-	return *text ? text_copy(text) : NULL;
-}
-
-static uint64_t number_of(const json_t *row, const char *key)
-{
-	const char *text = text_of(row, key);
-
-	return *text == '-' ? 0 : strtoull(text, NULL, 10);
-}
-
-static bool flag_of(const json_t *row, const char *key)
-{
-	const char *text = text_of(row, key);
-
-	return *text && strcmp(text, "unknown");
-}
-
 /* "12.34" percent of bytes. */
 static uint64_t share_of(const json_t *row, const char *key, uint64_t bytes)
 {
-	const char *text = text_of(row, key), *dot = strchr(text, '.');
+	const char *text = lvm_report_text(row, key), *dot = strchr(text, '.');
 	uint64_t hundredths = strtoull(text, NULL, 10) * 100;
 
 	if (dot && dot[1])
@@ -52,34 +23,13 @@ static uint64_t share_of(const json_t *row, const char *key, uint64_t bytes)
 	       (bytes % 10000 * hundredths + 9999) / 10000;
 }
 
-/* A name without the brackets that a hidden volume has. */
-static char *plain_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len > 2 && name[0] == '[' && name[len - 1] == ']')
-		return text_format("%.*s", (int)(len - 2), name + 1);
-	return text_copy(name);
-}
-
 static bool is_named(const json_t *row, const char *key, const char *name)
 {
-	char *plain = plain_name(text_of(row, key));
+	char *plain = lvm_report_name(row, key);
 	bool same = !strcmp(plain, name);
 
 	free(plain);
 	return same;
-}
-
-static const json_t *row_with(const json_t *rows, const char *key, const char *value)
-{
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-		if (!strcmp(text_of(row, key), value))
-			return row;
-	return NULL;
 }
 
 static const json_t *row_named(const json_t *rows, const char *name)
@@ -97,16 +47,13 @@ static const json_t *row_named(const json_t *rows, const char *name)
 static bool is_part_of(const json_t *lvs, const json_t *row, const char *uuid)
 {
 	for (int depth = 0; row && depth < DEPTH_MAX; depth++) {
-		const char *parent = text_of(row, "lv_parent");
-		char *plain;
+		char *parent;
 
-		if (!strcmp(text_of(row, "lv_uuid"), uuid))
+		if (!strcmp(lvm_report_text(row, "lv_uuid"), uuid))
 			return true;
-		if (!*parent)
-			return false;
-		plain = plain_name(parent);
-		row = row_named(lvs, plain);
-		free(plain);
+		parent = lvm_report_name(row, "lv_parent");
+		row = *parent ? row_named(lvs, parent) : NULL;
+		free(parent);
 	}
 	return false;
 }
@@ -121,21 +68,21 @@ static void read_pvs(const json_t *group, struct lv_facts *lv)
 	json_array_foreach(rows, i, row) {
 		struct lv_pv *pv = &lv->pvs[lv->pv_count++];
 
-		pv->name = copy_of(row, "pv_name");
-		pv->uuid = copy_of(row, "pv_uuid");
-		pv->missing = flag_of(row, "pv_missing");
-		if (!pv->missing && number_of(row, "pv_major"))
-			pv->dev = makedev((unsigned)number_of(row, "pv_major"),
-					  (unsigned)number_of(row, "pv_minor"));
-		pv->extents = number_of(row, "pv_pe_count");
-		pv->free_extents = pv->extents - number_of(row, "pv_pe_alloc_count");
-		pv->allocatable = flag_of(row, "pv_allocatable");
+		pv->name = lvm_report_copy(row, "pv_name");
+		pv->uuid = lvm_report_copy(row, "pv_uuid");
+		pv->missing = lvm_report_flag(row, "pv_missing");
+		if (!pv->missing && lvm_report_number(row, "pv_major"))
+			pv->dev = makedev((unsigned)lvm_report_number(row, "pv_major"),
+					  (unsigned)lvm_report_number(row, "pv_minor"));
+		pv->extents = lvm_report_number(row, "pv_pe_count");
+		pv->free_extents = pv->extents - lvm_report_number(row, "pv_pe_alloc_count");
+		pv->allocatable = lvm_report_flag(row, "pv_allocatable");
 		json_array_foreach(segments, k, segment) {
-			const char *uuid = text_of(segment, "lv_uuid");
+			const char *uuid = lvm_report_text(segment, "lv_uuid");
 
-			if (lv->uuid && *uuid && pv->uuid && !strcmp(text_of(segment, "pv_uuid"), pv->uuid) &&
-			    is_part_of(lvs, row_with(lvs, "lv_uuid", uuid), lv->uuid))
-				pv->used_here += number_of(segment, "pvseg_size");
+			if (lv->uuid && *uuid && pv->uuid && !strcmp(lvm_report_text(segment, "pv_uuid"), pv->uuid) &&
+			    is_part_of(lvs, lvm_report_row(lvs, "lv_uuid", uuid), lv->uuid))
+				pv->used_here += lvm_report_number(segment, "pvseg_size");
 		}
 	}
 }
@@ -147,21 +94,21 @@ static void read_pools(const json_t *group, struct lv_facts *lv)
 
 	lv->pools = text_alloc(json_array_size(rows) + 1, sizeof(*lv->pools));
 	json_array_foreach(rows, i, row) {
-		const json_t *segment = row_with(segments, "lv_uuid", text_of(row, "lv_uuid"));
+		const json_t *segment = lvm_report_row(segments, "lv_uuid", lvm_report_text(row, "lv_uuid"));
 		struct lv_pool *pool;
 
-		if (strcmp(text_of(segment, "segtype"), "thin-pool"))
+		if (strcmp(lvm_report_text(segment, "segtype"), "thin-pool"))
 			continue;
 		pool = &lv->pools[lv->pool_count++];
-		pool->name = plain_name(text_of(row, "lv_name"));
-		pool->uuid = copy_of(row, "lv_uuid");
-		pool->bytes = number_of(row, "lv_size");
-		pool->metadata_bytes = number_of(row, "lv_metadata_size");
-		pool->chunk_bytes = number_of(segment, "chunk_size");
-		pool->discards = copy_of(segment, "discards");
-		pool->zeroes = !strcmp(text_of(segment, "zero"), "zero");
+		pool->name = lvm_report_name(row, "lv_name");
+		pool->uuid = lvm_report_copy(row, "lv_uuid");
+		pool->bytes = lvm_report_number(row, "lv_size");
+		pool->metadata_bytes = lvm_report_number(row, "lv_metadata_size");
+		pool->chunk_bytes = lvm_report_number(segment, "chunk_size");
+		pool->discards = lvm_report_copy(segment, "discards");
+		pool->zeroes = !strcmp(lvm_report_text(segment, "zero"), "zero");
 		/* Of one that is not active LVM tells nothing. */
-		pool->active = *text_of(row, "data_percent");
+		pool->active = *lvm_report_text(row, "data_percent");
 		if (pool->active) {
 			pool->free_bytes = pool->bytes - share_of(row, "data_percent", pool->bytes);
 			pool->metadata_free_bytes = pool->metadata_bytes -
@@ -179,12 +126,12 @@ static void read_snapshots(const json_t *group, struct lv_facts *lv)
 	json_array_foreach(rows, i, row) {
 		char *name;
 
-		if (strcmp(text_of(row, "origin_uuid"), lv->uuid))
+		if (strcmp(lvm_report_text(row, "origin_uuid"), lv->uuid))
 			continue;
-		name = plain_name(text_of(row, "lv_name"));
-		if (strstr(text_of(row, "lv_role"), "thicksnapshot"))
+		name = lvm_report_name(row, "lv_name");
+		if (strstr(lvm_report_text(row, "lv_role"), "thicksnapshot"))
 			text_list_add(&lv->snapshots, name);
-		else if (strstr(text_of(row, "lv_role"), "thinsnapshot"))
+		else if (strstr(lvm_report_text(row, "lv_role"), "thinsnapshot"))
 			text_list_add(&lv->thin_snapshots, name);
 		else
 			free(name);
@@ -203,100 +150,93 @@ static void split_tags(const char *tags, struct text_list *list)
 
 static void read_volume(const json_t *group, const json_t *row, struct lv_facts *lv)
 {
-	const json_t *segment = row_with(json_object_get(group, "seg"), "lv_uuid",
-					 text_of(row, "lv_uuid"));
-	const char *active = text_of(row, "lv_active");
+	const json_t *segment = lvm_report_row(json_object_get(group, "seg"), "lv_uuid",
+					 lvm_report_text(row, "lv_uuid"));
+	const char *active = lvm_report_text(row, "lv_active");
 	const json_t *other;
 	size_t i;
 
-	lv->name = plain_name(text_of(row, "lv_name"));
-	lv->uuid = copy_of(row, "lv_uuid");
-	lv->hidden = text_of(row, "lv_name")[0] == '[';
-	lv->type = copy_of(segment, "segtype");
-	lv->layout = copy_of(row, "lv_layout");
-	lv->role = copy_of(row, "lv_role");
-	lv->parent = *text_of(row, "lv_parent") ? plain_name(text_of(row, "lv_parent")) : NULL;
-	lv->bytes = number_of(row, "lv_size");
-	lv->stripes = number_of(segment, "stripes");
-	lv->stripe_bytes = number_of(segment, "stripe_size");
+	lv->name = lvm_report_name(row, "lv_name");
+	lv->uuid = lvm_report_copy(row, "lv_uuid");
+	lv->hidden = lvm_report_text(row, "lv_name")[0] == '[';
+	lv->type = lvm_report_copy(segment, "segtype");
+	lv->layout = lvm_report_copy(row, "lv_layout");
+	lv->role = lvm_report_copy(row, "lv_role");
+	lv->parent = *lvm_report_text(row, "lv_parent") ? lvm_report_name(row, "lv_parent") : NULL;
+	lv->bytes = lvm_report_number(row, "lv_size");
+	lv->stripes = lvm_report_number(segment, "stripes");
+	lv->stripe_bytes = lvm_report_number(segment, "stripe_size");
 	json_array_foreach(json_object_get(group, "seg"), i, other)
-		lv->segments += !strcmp(text_of(other, "lv_uuid"), lv->uuid);
-	lv->origin = *text_of(row, "origin") ? plain_name(text_of(row, "origin")) : NULL;
-	lv->origin_uuid = copy_of(row, "origin_uuid");
-	lv->pool = *text_of(row, "pool_lv") ? plain_name(text_of(row, "pool_lv")) : NULL;
-	lv->pool_uuid = copy_of(row, "pool_lv_uuid");
+		lv->segments += !strcmp(lvm_report_text(other, "lv_uuid"), lv->uuid);
+	lv->origin = *lvm_report_text(row, "origin") ? lvm_report_name(row, "origin") : NULL;
+	lv->origin_uuid = lvm_report_copy(row, "origin_uuid");
+	lv->pool = *lvm_report_text(row, "pool_lv") ? lvm_report_name(row, "pool_lv") : NULL;
+	lv->pool_uuid = lvm_report_copy(row, "pool_lv_uuid");
 	lv->mapped = lv->bytes;
-	if (lv->type && !strcmp(lv->type, "thin") && *text_of(row, "data_percent"))
+	if (lv->type && !strcmp(lv->type, "thin") && *lvm_report_text(row, "data_percent"))
 		lv->mapped = share_of(row, "data_percent", lv->bytes);
-	lv->sync_percent = copy_of(row, "sync_percent");
-	lv->sync_action = copy_of(row, "raid_sync_action");
-	lv->mismatches = number_of(row, "raid_mismatch_count");
-	lv->integrity = copy_of(row, "raidintegritymode");
-	lv->moving = copy_of(row, "move_pv");
-	lv->converting = flag_of(row, "lv_converting");
-	lv->suspended = flag_of(row, "lv_suspended");
-	lv->health = copy_of(row, "lv_health_status");
-	split_tags(text_of(row, "lv_tags"), &lv->tags);
-	lv->read_ahead = copy_of(row, "lv_read_ahead");
-	lv->activation_skip = flag_of(row, "lv_skip_activation");
+	lv->sync_percent = lvm_report_copy(row, "sync_percent");
+	lv->sync_action = lvm_report_copy(row, "raid_sync_action");
+	lv->mismatches = lvm_report_number(row, "raid_mismatch_count");
+	lv->integrity = lvm_report_copy(row, "raidintegritymode");
+	lv->moving = lvm_report_copy(row, "move_pv");
+	lv->converting = lvm_report_flag(row, "lv_converting");
+	lv->suspended = lvm_report_flag(row, "lv_suspended");
+	lv->health = lvm_report_copy(row, "lv_health_status");
+	split_tags(lvm_report_text(row, "lv_tags"), &lv->tags);
+	lv->read_ahead = lvm_report_copy(row, "lv_read_ahead");
+	lv->activation_skip = lvm_report_flag(row, "lv_skip_activation");
 	/* The attribute tells it of an inactive one as well: "-ri-..." */
-	lv->read_only = text_of(row, "lv_attr")[0] && text_of(row, "lv_attr")[1] == 'r';
-	lv->fixed_minor = flag_of(row, "lv_fixed_minor");
-	lv->minor = lv->fixed_minor ? number_of(row, "lv_minor") : 0;
+	lv->read_only = lvm_report_text(row, "lv_attr")[0] && lvm_report_text(row, "lv_attr")[1] == 'r';
+	lv->fixed_minor = lvm_report_flag(row, "lv_fixed_minor");
+	lv->minor = lv->fixed_minor ? lvm_report_number(row, "lv_minor") : 0;
 	lv->active = *active && strcmp(active, "unknown");
-	lv->open = flag_of(row, "lv_device_open");
-	if (lv->active && *text_of(row, "lv_kernel_minor") != '-')
-		lv->dev = makedev((unsigned)number_of(row, "lv_kernel_major"),
-				  (unsigned)number_of(row, "lv_kernel_minor"));
+	lv->open = lvm_report_flag(row, "lv_device_open");
+	if (lv->active && *lvm_report_text(row, "lv_kernel_minor") != '-')
+		lv->dev = makedev((unsigned)lvm_report_number(row, "lv_kernel_major"),
+				  (unsigned)lvm_report_number(row, "lv_kernel_minor"));
 }
 
 struct lv_facts *lv_from_report(const json_t *report, const char *vg, const char *vg_uuid,
 				const char *name, const char *lv_uuid)
 {
-	const json_t *groups = json_object_get(report, "report"), *group, *lv_row = NULL;
+	const json_t *group = lvm_report_group(report, vg, vg_uuid), *row, *rows, *lv_row = NULL;
 	struct lv_facts *lv;
-	size_t i;
 
-	json_array_foreach(groups, i, group) {
-		const json_t *row = json_array_get(json_object_get(group, "vg"), 0);
-		const char *row_uuid = text_of(row, "vg_uuid");
-
-		/* Physical volumes without a group come as one without a name. */
-		if (!*row_uuid || (vg && strcmp(text_of(row, "vg_name"), vg)) ||
-		    (vg_uuid && strcmp(row_uuid, vg_uuid)))
-			continue;
-		if (lv_uuid)
-			lv_row = row_with(json_object_get(group, "lv"), "lv_uuid", lv_uuid);
-		else if (name)
-			lv_row = row_named(json_object_get(group, "lv"), name);
-		if (lv_uuid && !lv_row)
-			continue;
-		lv = text_alloc(1, sizeof(*lv));
-		lv->vg_name = copy_of(row, "vg_name");
-		lv->vg_uuid = copy_of(row, "vg_uuid");
-		lv->lock_type = copy_of(row, "vg_lock_type");
-		if (lv->lock_type && !strcmp(lv->lock_type, "none")) {
-			free(lv->lock_type);
-			lv->lock_type = NULL;
-		}
-		lv->extent_bytes = number_of(row, "vg_extent_size");
-		lv->free_extents = number_of(row, "vg_free_count");
-		lv->missing_pvs = number_of(row, "vg_missing_pv_count");
-		lv->exported = flag_of(row, "vg_exported");
-		lv->partial = flag_of(row, "vg_partial");
-		lv->shared = flag_of(row, "vg_shared") || flag_of(row, "vg_clustered");
-		lv->read_only_group = !strcmp(text_of(row, "vg_permissions"), "read-only");
-		if (lv_row)
-			read_volume(group, lv_row, lv);
-		else if (name)
-			lv->wanted = text_copy(name);
-		read_pvs(group, lv);
-		read_pools(group, lv);
-		if (lv_row)
-			read_snapshots(group, lv);
-		return lv;
+	if (!group)
+		return NULL;
+	row = json_array_get(json_object_get(group, "vg"), 0);
+	rows = json_object_get(group, "lv");
+	if (lv_uuid)
+		lv_row = lvm_report_row(rows, "lv_uuid", lv_uuid);
+	else if (name)
+		lv_row = row_named(rows, name);
+	if (lv_uuid && !lv_row)
+		return NULL;
+	lv = text_alloc(1, sizeof(*lv));
+	lv->vg_name = lvm_report_copy(row, "vg_name");
+	lv->vg_uuid = lvm_report_copy(row, "vg_uuid");
+	lv->lock_type = lvm_report_copy(row, "vg_lock_type");
+	if (lv->lock_type && !strcmp(lv->lock_type, "none")) {
+		free(lv->lock_type);
+		lv->lock_type = NULL;
 	}
-	return NULL;
+	lv->extent_bytes = lvm_report_number(row, "vg_extent_size");
+	lv->free_extents = lvm_report_number(row, "vg_free_count");
+	lv->missing_pvs = lvm_report_number(row, "vg_missing_pv_count");
+	lv->exported = lvm_report_flag(row, "vg_exported");
+	lv->partial = lvm_report_flag(row, "vg_partial");
+	lv->shared = lvm_report_flag(row, "vg_shared") || lvm_report_flag(row, "vg_clustered");
+	lv->read_only_group = !strcmp(lvm_report_text(row, "vg_permissions"), "read-only");
+	if (lv_row)
+		read_volume(group, lv_row, lv);
+	else if (name)
+		lv->wanted = text_copy(name);
+	read_pvs(group, lv);
+	read_pools(group, lv);
+	if (lv_row)
+		read_snapshots(group, lv);
+	return lv;
 }
 
 const struct lv_pool *lv_pool_of(const struct lv_facts *lv, const char *name)

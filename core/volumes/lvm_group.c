@@ -6,60 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/clock.h"
 #include "support/err.h"
 #include "support/json.h"
-#include "sys/lvm.h"
+#include "volumes/lvm_report.h"
 
-#define LV_FIELDS "lv_name,lv_uuid,lv_attr,lv_layout,lv_role,lv_size,lv_active,lv_device_open," \
-	"lv_parent,origin,pool_lv,move_pv,lv_tags,lv_health_status,sync_percent," \
-	"raid_sync_action,raid_max_recovery_rate,lv_converting,lv_merging"
-
-static const char *const report_words[] = {
-	"-a", "--reportformat", "json", "--units", "b", "--nosuffix",
-	"--configreport", "vg", "-o", "vg_name,vg_uuid,vg_extent_size,vg_exported,vg_partial,vg_shared,vg_clustered",
-	"--configreport", "pv", "-o", "pv_name,pv_uuid,pv_pe_count,pv_pe_alloc_count,pv_allocatable,pv_missing",
-	"--configreport", "lv", "-o", LV_FIELDS,
-	"--configreport", "pvseg", "-o", "pvseg_start",
-	"--configreport", "seg", "-o", "lv_uuid,segtype,stripes,seg_start_pe,seg_size_pe,seg_pe_ranges",
-};
-
-#define REPORT_WORDS (sizeof(report_words) / sizeof(report_words[0]))
-
-/* Everything in a report is a string. */
+/* What is empty stays so here. */
 static char *field(const json_t *row, const char *name)
 {
-	const char *text = json_get_string(row, name);
-
-	return text_copy(text ? text : "");
-}
-
-/* LVM puts the name of what it hides into brackets. */
-static char *plain_name(const json_t *row, const char *name)
-{
-	char *text = field(row, name);
-	size_t len = strlen(text);
-
-	if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
-		memmove(text, text + 1, len - 2);
-		text[len - 2] = '\0';
-	}
-	return text;
-}
-
-static uint64_t number(const json_t *row, const char *name)
-{
-	const char *text = json_get_string(row, name);
-
-	return text ? strtoull(text, NULL, 10) : 0;
-}
-
-/* A yes-or-no field is empty, or says what it is about. */
-static bool flag(const json_t *row, const char *name)
-{
-	const char *text = json_get_string(row, name);
-
-	return text && *text && strcmp(text, "unknown");
+	return text_copy(lvm_report_text(row, name));
 }
 
 bool lvm_has_word(const char *text, const char *word)
@@ -77,10 +31,10 @@ static void parse_pv(const json_t *row, struct lvm_pv *pv)
 	*pv = (struct lvm_pv){
 		.name = field(row, "pv_name"),
 		.uuid = field(row, "pv_uuid"),
-		.extents = number(row, "pv_pe_count"),
-		.used = number(row, "pv_pe_alloc_count"),
-		.allocatable = flag(row, "pv_allocatable"),
-		.missing = flag(row, "pv_missing"),
+		.extents = lvm_report_number(row, "pv_pe_count"),
+		.used = lvm_report_number(row, "pv_pe_alloc_count"),
+		.allocatable = lvm_report_flag(row, "pv_allocatable"),
+		.missing = lvm_report_flag(row, "pv_missing"),
 	};
 }
 
@@ -90,24 +44,24 @@ static void parse_lv(const json_t *row, struct lvm_lv *lv)
 	char *tags = field(row, "lv_tags"), *rest = tags, *tag;
 
 	*lv = (struct lvm_lv){
-		.name = plain_name(row, "lv_name"),
+		.name = lvm_report_name(row, "lv_name"),
 		.uuid = field(row, "lv_uuid"),
 		.layout = field(row, "lv_layout"),
 		.role = field(row, "lv_role"),
-		.parent = plain_name(row, "lv_parent"),
-		.origin = plain_name(row, "origin"),
-		.pool = plain_name(row, "pool_lv"),
+		.parent = lvm_report_name(row, "lv_parent"),
+		.origin = lvm_report_name(row, "origin"),
+		.pool = lvm_report_name(row, "pool_lv"),
 		.move_pv = field(row, "move_pv"),
 		.health = field(row, "lv_health_status"),
 		.sync = field(row, "sync_percent"),
 		.action = field(row, "raid_sync_action"),
 		.max_rate = field(row, "raid_max_recovery_rate"),
-		.bytes = number(row, "lv_size"),
-		.active = flag(row, "lv_active"),
-		.open = flag(row, "lv_device_open"),
+		.bytes = lvm_report_number(row, "lv_size"),
+		.active = lvm_report_flag(row, "lv_active"),
+		.open = lvm_report_flag(row, "lv_device_open"),
 		.read_only = attr && strlen(attr) > 1 && (attr[1] == 'r' || attr[1] == 'R'),
-		.converting = flag(row, "lv_converting"),
-		.merging = flag(row, "lv_merging"),
+		.converting = lvm_report_flag(row, "lv_converting"),
+		.merging = lvm_report_flag(row, "lv_merging"),
 	};
 	while ((tag = strsep(&rest, ",")))
 		if (*tag)
@@ -126,7 +80,7 @@ static void parse_seg(const json_t *row, struct lvm_group *group)
 {
 	struct lvm_lv *lv = lvm_group_lv_by_uuid(group, json_get_string(row, "lv_uuid") ?: "");
 	char *ranges = field(row, "seg_pe_ranges"), *rest = ranges, *range;
-	uint64_t stripes = number(row, "stripes"), start = number(row, "seg_start_pe");
+	uint64_t stripes = lvm_report_number(row, "stripes"), start = lvm_report_number(row, "seg_start_pe");
 	unsigned stripe = 0;
 
 	while (lv && (range = strsep(&rest, " "))) {
@@ -156,25 +110,19 @@ static void parse_seg(const json_t *row, struct lvm_group *group)
 int lvm_group_parse(const json_t *report, const char *vg, struct lvm_group *ret, struct err *err)
 {
 	struct lvm_group group = { 0 };
-	const json_t *found = NULL, *item, *row;
+	const json_t *found = lvm_report_group(report, vg, NULL), *item, *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(report, "report"), i, item) {
-		const char *name = json_get_string(json_array_get(json_object_get(item, "vg"), 0), "vg_name");
-
-		if (name && !strcmp(name, vg))
-			found = item;
-	}
 	if (!found)
 		return err_set(err, ERR_REFUSED, vg, "no such volume group");
 	row = json_array_get(json_object_get(found, "vg"), 0);
 	group.name = field(row, "vg_name");
 	group.uuid = field(row, "vg_uuid");
-	group.extent_bytes = number(row, "vg_extent_size");
-	group.exported = flag(row, "vg_exported");
-	group.partial = flag(row, "vg_partial");
-	group.shared = flag(row, "vg_shared");
-	group.clustered = flag(row, "vg_clustered");
+	group.extent_bytes = lvm_report_number(row, "vg_extent_size");
+	group.exported = lvm_report_flag(row, "vg_exported");
+	group.partial = lvm_report_flag(row, "vg_partial");
+	group.shared = lvm_report_flag(row, "vg_shared");
+	group.clustered = lvm_report_flag(row, "vg_clustered");
 	item = json_object_get(found, "pv");
 	group.pvs = text_alloc(json_array_size(item) + 1, sizeof(*group.pvs));
 	json_array_foreach(item, i, row)
@@ -189,40 +137,16 @@ int lvm_group_parse(const json_t *report, const char *vg, struct lvm_group *ret,
 	return 0;
 }
 
-#define FRESH_NS 1000000000ULL
-
-static struct {
-	char *vg;
-	json_t *report;
-	uint64_t read_at;
-} last;
-
-void lvm_group_changed(void)
-{
-	free(last.vg);
-	json_decref(last.report);
-	last.vg = NULL;
-	last.report = NULL;
-}
+#define FRESH_MS 1000
 
 int lvm_group_read(const char *vg, struct lvm_group *ret, struct err *err)
 {
-	const char *argv[REPORT_WORDS + 3] = { "fullreport", vg };
-	struct lvm_command command = { .argv = argv, .object = vg, .report = true };
 	json_t *report = NULL;
-	int result;
+	int result = lvm_report_read(vg, FRESH_MS, &report, err);
 
-	if (last.vg && !strcmp(last.vg, vg) && clock_ns() - last.read_at < FRESH_NS)
-		return lvm_group_parse(last.report, vg, ret, err);
-	memcpy(argv + 2, report_words, sizeof(report_words));
-	result = lvm_run(&command, &report, err);
-	if (result == 0) {
-		lvm_group_changed();
-		last.vg = text_copy(vg);
-		last.report = report;
-		last.read_at = clock_ns();
+	if (result == 0)
 		result = lvm_group_parse(report, vg, ret, err);
-	}
+	json_decref(report);
 	return result;
 }
 

@@ -65,12 +65,10 @@ int lvm_group_parse(const json_t *report, const char *vg, struct lvm_group *ret,
 
 /*
  * Read it now.  What was read within the last second is not read again, since
- * steps that follow each other all look; who changes something through LVM
- * says so by lvm_group_changed().
+ * steps that follow each other all look; but for changes of our own, see
+ * lvm_report_changed().
  */
 int lvm_group_read(const char *vg, struct lvm_group *ret, struct err *err);
-
-void lvm_group_changed(void);
 
 void lvm_group_free(struct lvm_group *group);
 

@@ -29,6 +29,7 @@
 #include "support/text.h"
 #include "sys/dm.h"
 #include "sys/lvm.h"
+#include "volumes/lvm_report.h"
 #include "volumes/thin.h"
 #include "volumes/thin_map.h"
 
@@ -390,6 +391,7 @@ static int activate(const char *name, const char *how, struct err *err)
 		ret = lvm_run(&command, NULL, err);
 	else
 		err_sys(err, ENXIO, name, "the thin pool is not active");
+	lvm_report_changed();
 	free(lv);
 	return ret;
 }

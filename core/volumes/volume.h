@@ -119,6 +119,15 @@ const char *facts_name(const struct facts *facts);
 enum inspect_flags {
 	INSPECT_USES = 1,	/* also find out who uses it: reads much of /proc, asks libvirt */
 	INSPECT_OUTSIDE = 2,	/* not what is in it, format and signature: for a look at what was inspected before */
+
+	/*
+	 * volume_inspect_again() of a logical volume: where it is active, look
+	 * at its device alone.  Whose that is, its names, size, users, and what
+	 * was written to it the kernel tells (its device-mapper UUID is that of
+	 * LVM's group and volume); but what only LVM knows, snapshots and tags
+	 * say, is as it was.
+	 */
+	INSPECT_DEVICE = 4,
 };
 
 /*
