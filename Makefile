@@ -95,7 +95,7 @@ fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_helpers := $(filter-out $(fuzz_sources),$(sort $(wildcard tests/fuzz/*.c)))
 units := $(notdir $(unit_sources:.c=))
 fuzzers := $(notdir $(fuzz_sources:.c=))
-man_pages := $(sort $(wildcard man/*.[58]))
+man_pages := $(sort $(wildcard man/*.[578]))
 units_systemd := $(sort $(wildcard packaging/volmig-*@.*))
 examples := $(sort $(wildcard packaging/examples/*))
 
@@ -372,10 +372,11 @@ lint:
 	exit $$status
 
 install: volmig
-	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 \
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man7 $(DESTDIR)$(mandir)/man8 \
 		$(DESTDIR)$(datadir)/bash-completion/completions
 	$(INSTALL) -m 755 volmig $(DESTDIR)$(bindir)/volmig
 	$(INSTALL) -m 644 $(filter %.5,$(man_pages)) $(DESTDIR)$(mandir)/man5
+	$(INSTALL) -m 644 $(filter %.7,$(man_pages)) $(DESTDIR)$(mandir)/man7
 	$(INSTALL) -m 644 $(filter %.8,$(man_pages)) $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 bash-completion/volmig \
 		$(DESTDIR)$(datadir)/bash-completion/completions/volmig

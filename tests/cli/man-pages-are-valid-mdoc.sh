@@ -13,7 +13,7 @@ silent() {
 }
 
 found=
-for page in "$TOP"/man/*.[58]; do
+for page in "$TOP"/man/*.[578]; do
 	name=$(basename "$page")
 	if command -v mandoc >/dev/null; then
 		silent "mandoc has no complaint about $name" mandoc -T lint -W warning "$page"
@@ -26,7 +26,7 @@ for page in "$TOP"/man/*.[58]; do
 		skip "groff has no complaint about $name" "needs groff"
 	fi
 	is "$name has its own name as its title" \
-		"$(sed -n 's/^\.Dt \(.*\) \([58]\)$/\1.\2/p' "$page")" \
+		"$(sed -n 's/^\.Dt \(.*\) \([578]\)$/\1.\2/p' "$page")" \
 		"$(basename "$page" | tr '[:lower:]' '[:upper:]')"
 	found=1
 done
