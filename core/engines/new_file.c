@@ -253,7 +253,7 @@ static int identify_image(struct step_context *ctx, int fd, const char *path, st
 	int ret = -1;
 
 	if (volume_identify(fd, path, &file, err) < 0 ||
-	    qemu_inspect_path(move->destination.qemu->driver, path, 0, &image, err) < 0)
+	    qemu_inspect_path(move->destination.qemu->driver, path, INSPECT_OUTSIDE, &image, err) < 0)
 		goto out;
 	other = image.kind ? facts_not_same_file(&file, &image, true) : text_copy("it is gone");
 	if (other) {

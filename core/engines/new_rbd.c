@@ -26,7 +26,7 @@ static struct rbd_name name_of(const struct move *move, const char *image)
 /* The id of the image of that name, free it; NULL and *err not set: there is none. */
 static char *id_of(const struct rbd_name *name, struct rbd_image *image, struct err *err)
 {
-	return rbd_look(name, image, err) == 1 ? text_copy(image->id) : NULL;
+	return rbd_look(name, false, image, err) == 1 ? text_copy(image->id) : NULL;
 }
 
 /* Is the image of that name the one with that id?  1 yes, 0 no or there is none, -1 error. */
@@ -54,7 +54,7 @@ static int identify(struct step_context *ctx, struct err *err)
 	was.path = was.spec;
 	qemu.image = move->temp_name;
 	was.qemu = &qemu;
-	ret = volume_inspect_again(&was, 0, &now, err);
+	ret = volume_inspect_again(&was, INSPECT_OUTSIDE, &now, err);
 	if (ret == 0 && (!now.kind || now.bytes != move_new_bytes(move)))
 		ret = err_set(err, ERR_FAILED, was.path, now.kind ? "the new image has another size than it should have" :
 			      "the new image is gone");
@@ -77,7 +77,7 @@ static int clear_name(const struct step_context *ctx, const struct rbd_name *nam
 		      struct err *err)
 {
 	struct rbd_image image = { 0 };
-	int found = rbd_look(name, &image, err);
+	int found = rbd_look(name, true, &image, err);
 	bool is_ours = ctx->again && image.bytes == move_new_bytes(ctx->move) && !image.snapshots &&
 		       !image.watchers.count;
 
@@ -112,7 +112,7 @@ static int check_source_stands(struct step_context *ctx, const char *copy, struc
 	char *why = NULL;
 	int ret = -1;
 
-	if (volume_inspect_again(was, 0, &now, err) < 0)
+	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
 	why = now.kind ? facts_not_same(was, &now, ctx->same_boot) : text_copy("it is gone");
 	if (!why && now.bytes < was->bytes)
@@ -140,7 +140,7 @@ static int create_undo(struct step_context *ctx, struct err *err)
 		struct rbd_name name = name_of(move, names[i]);
 		char *path = text_format("rbd:%s/%s", name.pool, name.image);
 		struct rbd_image image = { 0 };
-		int found = rbd_look(&name, &image, err);
+		int found = rbd_look(&name, false, &image, err);
 		/* A crash may have come before the id was recorded; then by its name, and by its looks. */
 		bool is_ours = found == 1 && (target->kind ? !strcmp(image.id, target->qemu->id) :
 					      i == 0 && image.bytes == move_new_bytes(move) && !image.snapshots);
@@ -227,7 +227,7 @@ enum step_result rbd_retire(struct step_context *ctx, struct err *err)
 	if (there == 0) {
 		struct facts now = { 0 };
 
-		if (volume_inspect_again(src, 0, &now, err) < 0)
+		if (volume_inspect_again(src, INSPECT_OUTSIDE, &now, err) < 0)
 			there = -1;
 		else if (!now.kind)
 			result = STEP_DONE;	/* an earlier run was here */

@@ -29,6 +29,12 @@
 #define STOP_MS 5000		/* to flush and close a volume that was flushed before */
 #define NODE "disk"
 
+/*
+ * A server takes memory for each request and gives it back.  Were that the
+ * kernel's each time, clearing it would cost more than copying into it.
+ */
+#define KEEP_MEMORY "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=67108864:glibc.malloc.trim_threshold=536870912"
+
 struct qemu_daemon {
 	char *object;
 	pid_t pid;		/* 0: it has been waited for */
@@ -281,12 +287,13 @@ int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options
 		goto out;
 	while (options->env && options->env[env_count])
 		env_count++;
-	env = text_alloc(env_count + 3, sizeof(*env));
+	env = text_alloc(env_count + 4, sizeof(*env));
 	for (size_t i = 0; i < env_count; i++)
 		env[i] = options->env[i];
-	env[env_count] = is_nbd ? PROGRAM_LISTEN_PID : NULL;
-	env[env_count + 1] = is_nbd ? "LISTEN_FDS=1" : NULL;
-	env[env_count + 2] = NULL;
+	env[env_count] = KEEP_MEMORY;
+	env[env_count + 1] = is_nbd ? PROGRAM_LISTEN_PID : NULL;
+	env[env_count + 2] = is_nbd ? "LISTEN_FDS=1" : NULL;
+	env[env_count + 3] = NULL;
 	(is_nbd ? nbd_server : storage_daemon)(daemon, options, path, argv, to_free);
 	listener = listen_and_connect(daemon, options->connections, err);
 	if (listener < 0 || (daemon->said = program_memory(err)) < 0)

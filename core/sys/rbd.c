@@ -111,7 +111,7 @@ static int run_on_image(const struct rbd_name *name, const char *doing, const ch
 	return ret;
 }
 
-int rbd_look(const struct rbd_name *name, struct rbd_image *ret_image, struct err *err)
+int rbd_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err)
 {
 	struct rbd_image image = { 0 };
 	json_t *info = NULL, *status = NULL;
@@ -139,7 +139,7 @@ int rbd_look(const struct rbd_name *name, struct rbd_image *ret_image, struct er
 		err_set(err, ERR_REFUSED, name->image, "rbd info does not tell its id and size (an image of format 1?)");
 		goto out;
 	}
-	if (run_on_image(name, "cannot look at who has the image open", "status", &status, err) < 0)
+	if (watchers && run_on_image(name, "cannot look at who has the image open", "status", &status, err) < 0)
 		goto out;
 	json_array_foreach(json_object_get(status, "watchers"), i, watcher)
 		text_list_add(&image.watchers, text_copy(json_get_string(watcher, "address") ?: "?"));

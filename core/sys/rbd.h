@@ -33,10 +33,10 @@ struct rbd_image {
 void rbd_image_free(struct rbd_image *image);
 
 /*
- * Look at it.  1 there it is, 0 there is no such image (in a pool that exists),
+ * Look at it, and where watchers is true at who has it open.  1 there it is, 0 there is no such image (in a pool that exists),
  * -1 error: no cluster, no right to, no pool (ERR_REFUSED).
  */
-int rbd_look(const struct rbd_name *name, struct rbd_image *ret_image, struct err *err);
+int rbd_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err);
 
 /* 0: the image of that name is the one with that id; else err says what there is. */
 int rbd_check_id(const struct rbd_name *name, const char *id, struct err *err);
