@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh disable=SC2154
+# For tests of volumes that QEMU opens, on top of lib.sh and moves.sh.
+
+# Processes that serve a volume of this test, one a line; silent when there is none.
+# One that was told to end may still be at it.
+servers() {
+	for process in /proc/[0-9]*; do
+		arguments=$(tr '\0' ' ' 2>/dev/null <"$process/cmdline")
+		case $arguments in
+		*qemu-storage-daemon*"$work"*'"fd"'* | *qemu-storage-daemon*rbd*"$work"*'"fd"'*)
+			echo "${process#/proc/} $arguments" ;;
+		esac
+	done
+}
+
+no_servers() {
+	[ -z "$(servers)" ]
+}
+
+# allocated FILE: in KiB
+allocated() {
+	du -k "$1" | cut -f1
+}
