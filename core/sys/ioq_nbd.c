@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "sys/nbd.h"
 
@@ -68,13 +69,19 @@ static int mixed_wait(struct ioq *q, struct ioq_result *results, unsigned max, u
 	struct mixed *m = (struct mixed *)q;
 	struct pollfd fds[1 + IOQ_FILES_MAX * NBD_CONNECTIONS_MOST];
 	unsigned count = 0, done = 0, begins[IOQ_FILES_MAX], counts[IOQ_FILES_MAX];
-	int n = ask_inner(m, results, max), ring = -1;
+	int n, ring = -1;
+	uint64_t events;
 
+	/* Before results are taken, so that none of them comes without an event behind it. */
+	if (m->inner && m->inner->engine->poll_fd)
+		ring = m->inner->engine->poll_fd(m->inner);
+	if (ring >= 0 && read(ring, &events, sizeof(events)) < 0 && errno != EAGAIN)
+		return -errno;
+	n = ask_inner(m, results, max);
 	if (n < 0)
 		return n;
 	done = (unsigned)n + collect(m, results + n, max - (unsigned)n);
 	if (m->inner && ioq_in_flight(m->inner)) {
-		ring = m->inner->engine->poll_fd ? m->inner->engine->poll_fd(m->inner) : -1;
 		/* An engine that works only when it is asked to is not waited for. */
 		if (ring < 0)
 			timeout_ms = 0;
@@ -93,7 +100,7 @@ static int mixed_wait(struct ioq *q, struct ioq_result *results, unsigned max, u
 		if (counts[i])
 			nbd_export_turn(m->exports[i], fds + begins[i], counts[i]);
 	done += collect(m, results + done, max - done);
-	if (ring >= 0 && fds[0].revents) {
+	if (ring >= 0 && count && fds[0].fd == ring && fds[0].revents) {
 		n = ask_inner(m, results + done, max - done);
 		/* What has come in already must not be lost; the error comes back. */
 		if (n < 0 && !done)

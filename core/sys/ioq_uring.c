@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define BRIEF_BYTES (4U << 20)		/* of memory: up to so much, only little is to be done */
 
@@ -14,6 +16,7 @@ struct uring {
 	int fds[IOQ_FILES_MAX];
 	bool files_registered;
 	bool memory_registered;
+	int event_fd;			/* made when somebody wants to poll(); else -1 */
 };
 
 /*
@@ -64,6 +67,7 @@ static int uring_open(struct ioq **ret, const struct ioq_setup *setup)
 	}
 	for (unsigned i = 0; i < setup->file_count; i++)
 		u->fds[i] = setup->files[i].fd;
+	u->event_fd = -1;
 	/*
 	 * Registering saves work for each request, no more: where it is
 	 * refused (mostly for RLIMIT_MEMLOCK), requests name the plain thing.
@@ -140,9 +144,22 @@ static int uring_wait(struct ioq *q, struct ioq_result *results, unsigned max,
 	return (int)n;
 }
 
+/*
+ * Not the ring's own descriptor: with completions that wait for us to come for
+ * them (DEFER_TASKRUN) that one becomes readable only once we do.
+ */
 static int uring_poll_fd(struct ioq *q)
 {
-	return ((struct uring *)q)->ring.ring_fd;
+	struct uring *u = (struct uring *)q;
+
+	if (u->event_fd < 0) {
+		u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (u->event_fd >= 0 && io_uring_register_eventfd(&u->ring, u->event_fd) < 0) {
+			close(u->event_fd);
+			u->event_fd = -1;
+		}
+	}
+	return u->event_fd;
 }
 
 static void uring_close(struct ioq *q)
@@ -158,6 +175,8 @@ static void uring_close(struct ioq *q)
 	if (u->files_registered && q->in_flight == 0)
 		io_uring_unregister_files(&u->ring);
 	io_uring_queue_exit(&u->ring);
+	if (u->event_fd >= 0)
+		close(u->event_fd);
 	free(u);
 }
 
