@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2034,SC2154
 # What the tests of volumes on other machines have in common, on top of moves.sh:
 # servers, on unix sockets in $work or on loopback, each ended by its process id.
 
@@ -63,4 +63,62 @@ uri() {
 # receipt JQ-EXPRESSION: of the JSON that the last run wrote.
 receipt() {
 	jq -r "$1" "$scratch/stdout"
+}
+
+# For copies that something happens to half-way: web.img and src.raw are the source,
+# web.orig what it has to stay, dst.raw the destination, all of $bytes.
+id=11111111-2222-4333-8444-555555555555
+bytes=5000192
+
+new_source() {
+	head -c $bytes /dev/urandom >web.img
+	cp web.img web.orig
+	cp web.img src.raw
+}
+
+# begin_copy FROM TO [OPTIONS]: in the background, at 4 MiB a second; its status comes to
+# $scratch/ended.  Comes back once a quarter is through.
+begin_copy() {
+	from=$1
+	to=$2
+	shift 2
+	rm -rf "$VOLMIG_STATE_DIR" "$scratch/ended" "$scratch/progress"
+	(
+		result=0
+		"$VOLMIG" copy --into-existing -q --bwlimit 3M --job-id $id --progress=json "$@" "$from" "$to" \
+			>"$scratch/copied" 2>&1 || result=$?
+		echo $result >"$scratch/ended"
+	) &
+	copier=$!
+	wait_until quarter
+}
+
+quarter() {
+	[ -e "$scratch/ended" ] && return
+	"$VOLMIG" status --json $id 2>/dev/null | jq -e '.. | .bytes_done? // 0 | numbers | select(. > 1000000)'
+}
+
+# The status of the copy, once it has ended; not later than after a minute.
+ended() {
+	tries=0
+	while [ ! -e "$scratch/ended" ] && [ $tries -lt 600 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
+	done
+	wait "$copier"
+	cat "$scratch/ended"
+}
+
+new_target() {
+	head -c $bytes /dev/urandom >dst.raw
+}
+
+# Is the source as it was, and the destination its like?
+both_whole() {
+	cmp web.orig web.img && cmp web.orig src.raw && cmp web.orig dst.raw
+}
+
+finish_by_resume() {
+	ok "$1: it is resumed" "$VOLMIG" resume -q $id
+	ok "$1: and both are whole" both_whole
 }

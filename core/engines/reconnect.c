@@ -66,8 +66,16 @@ bool reconnect_again(struct reconnect *state, struct step_context *ctx, enum ste
 	uint64_t stall_ns = ctx->move->stall_ms * MILLISECOND, now = clock_ns();
 	char waited[TEXT_SIZE_MAX];
 
-	if (!is_remote(ctx) || !is_connection(state, *result, err))
+	if (!is_remote(ctx))
 		return false;
+	if (!is_connection(state, *result, err)) {
+		/* An earlier attempt may have written: that is not nothing. */
+		if (state->attempts && !state->opened && *result == STEP_UNDONE) {
+			*result = STEP_STOPPED;
+			err->class = ERR_STOPPED;
+		}
+		return false;
+	}
 	if (!state->since_ns || ctx->record->mark.offset > state->mark) {
 		state->since_ns = now;
 		state->mark = ctx->record->mark.offset;

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# NBD servers that are killed or ended in the middle of a copy, onto them or from them, and are
+# started again: it goes on by itself.
+
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+# shellcheck source=tests/moves.sh
+. "$TOP/tests/moves.sh"
+# shellcheck source=tests/net.sh
+. "$TOP/tests/net.sh"
+requires nbdkit jq cmp
+new_source
+
+# ---- gone, and back again ----
+# comes_back WHAT SIGNAL SERVER...: the server of the destination, and then that of the source.
+comes_back() {
+	kind=$1
+	signal=$2
+	shift 2
+	new_target
+	"$@" dst.raw || { fail "$kind: starts"; return; }
+	begin_copy web.img "$(uri export)" --stall-timeout 20s
+	end_server export "$signal"
+	sleep 0.5
+	"$@" dst.raw
+	is "$kind, back: the copy onto it goes on by itself" "$(ended)" 0
+	ok "$kind: and both are whole" both_whole
+	end_server export
+
+	new_target
+	"$@" src.raw
+	begin_copy "$(uri export)" ./dst.raw --stall-timeout 20s
+	end_server export "$signal"
+	sleep 0.5
+	"$@" src.raw
+	is "$kind, back: the copy from it goes on by itself" "$(ended)" 0
+	ok "$kind: and both are whole" both_whole
+	end_server export
+}
+
+nbdkit_file() {
+	nbdkit_on export file "$1"
+}
+qemu_nbd_file() {
+	qemu_nbd_on export -e 8 -f raw "$1"
+}
+
+comes_back 'nbdkit, killed' KILL nbdkit_file
+comes_back 'nbdkit, ended' TERM nbdkit_file
+if command -v qemu-nbd >/dev/null; then
+	comes_back 'qemu-nbd, killed' KILL qemu_nbd_file
+	comes_back 'qemu-nbd, ended' TERM qemu_nbd_file
+else
+	skip 'qemu-nbd, killed or ended' 'needs qemu-utils'
+fi
+
+is 'nothing is left behind' "$(nothing_left .)" ''
+done_testing
