@@ -149,7 +149,8 @@ static char **environment(const char *const *additions)
 pid_t program_start(const struct program *program, struct err *err)
 {
 	char **env = environment(program->env);
-	int input = input_file(program, err), error = 0, report[2] = { -1, -1 };
+	int input = program->input_fd ? fcntl(program->input_fd, F_DUPFD_CLOEXEC, 3) :
+					input_file(program, err), error = 0, report[2] = { -1, -1 };
 	pid_t parent = getpid(), pid = -1;
 	ssize_t n;
 

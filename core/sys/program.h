@@ -15,6 +15,7 @@ struct program {
 	const char *const *env;		/* "NAME=VALUE", on top of our own environment; or NULL */
 	const char *input;		/* what it finds on standard input */
 	size_t input_length;
+	int input_fd;			/* instead: its standard input; 0: there is none */
 	uint64_t timeout_ms;		/* 0: it may take for ever */
 	int output;			/* its standard output; 0: its standard error */
 	int errors;			/* its standard error; 0: ours */
