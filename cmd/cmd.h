@@ -55,6 +55,7 @@ int cmd_resume(const struct cmd *cmd, const struct globals *globals, int argc, c
 int cmd_batch(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_set(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_doctor(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_serve(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 
 #endif

@@ -23,6 +23,7 @@ static const struct cmd commands[] = {
 	{ "resume", cmd_resume, "JOB", "go on with an unfinished job", CMD_JOB_ARGS },
 	{ "abort", cmd_abort, "JOB", "undo an unfinished job", CMD_JOB_ARGS },
 	{ "doctor", cmd_doctor, "", "what earlier failures left behind; mend it", CMD_JOB_ARGS },
+	{ "serve", cmd_serve, "", "the far side of a move between hosts, started by ssh", CMD_JOB_ARGS },
 	{ NULL, NULL, NULL, NULL, 0 },
 };
 
@@ -43,6 +44,7 @@ static void print_help(FILE *out)
 		"  --connect=URI    which libvirt to ask for guests (default: libvirt's own)\n"
 		"  --lvm-config=CONFIG     given to LVM as its --config (LVM_SYSTEM_DIR works, too)\n"
 		"  --lvm-devicesfile=FILE  given to LVM as its --devicesfile\n"
+		"  --ssh=COMMAND    how to reach another host (default: $VOLMIG_SSH, else ssh)\n"
 		"  -v, --verbose    say what is being done\n"
 		"  --syslog         send messages to syslog, too\n"
 		"  --show-config    print what files say of all options\n"
@@ -123,7 +125,7 @@ static void fill_standard_descriptors(void)
 int main(int argc, const char **argv)
 {
 	struct globals globals = { 0 };
-	char *state_dir = NULL, *connect = NULL, *lvm_config = NULL, *lvm_devicesfile = NULL;
+	char *state_dir = NULL, *connect = NULL, *ssh = NULL, *lvm_config = NULL, *lvm_devicesfile = NULL;
 	int version = 0, help = 0, list = 0, list_options = 0, verbose = 0, show = 0, to_syslog = 0;
 	struct config *config = NULL;
 	const struct poptOption table[] = {
@@ -132,6 +134,7 @@ int main(int argc, const char **argv)
 		{ "lvm-config", '\0', POPT_ARG_STRING, &lvm_config, 0, "passed to LVM as --config", "CONFIG" },
 		{ "lvm-devicesfile", '\0', POPT_ARG_STRING, &lvm_devicesfile, 0,
 		  "passed to LVM as --devicesfile", "FILE" },
+		{ "ssh", '\0', POPT_ARG_STRING, &ssh, 0, "how to reach another host", "COMMAND" },
 		{ "verbose", 'v', POPT_ARG_NONE, &verbose, 0, "say what is being done", NULL },
 		{ "syslog", '\0', POPT_ARG_NONE, &to_syslog, 0, "send messages to syslog, too", NULL },
 		{ "show-config", '\0', POPT_ARG_NONE, &show, 0, "print what files say of all options", NULL },
@@ -176,6 +179,7 @@ int main(int argc, const char **argv)
 		if (to_syslog)
 			log_to_syslog();
 		perform_lvm_options(lvm_config, lvm_devicesfile);
+		perform_ssh_command(ssh);
 		globals.verbose = verbose;
 		globals.config = config;
 		ret = dispatch(&globals, count, rest);
@@ -184,6 +188,7 @@ int main(int argc, const char **argv)
 	config_free(config);
 	free(state_dir);
 	free(connect);
+	free(ssh);
 	free(lvm_config);
 	free(lvm_devicesfile);
 	return ret;

@@ -391,7 +391,7 @@ static bool is_held(const struct facts *wanted, const struct facts *held, bool s
 {
 	char *other;
 
-	if (!wanted->kind || !held->kind)
+	if (!wanted->kind || !held->kind || !strcmp(wanted->kind, peer_volume_ops.kind))
 		return false;
 	if (facts_overlap(wanted, held))
 		return true;
@@ -416,7 +416,9 @@ static bool collides_with_move(const struct move *move, const struct job *other,
 	const struct move *held = plan_move(&other->plan, i);
 	char *mine = move_final_path(move), *theirs = move_final_path(held);
 	/* Physical volumes are a place for many. */
-	bool same_name = !move->online.vg && !held->online.vg && !strcmp(mine, theirs);
+	bool same_name = !move->online.vg && !held->online.vg && !strcmp(mine, theirs) &&
+			 (!facts_is_far(&move->destination) || !move->destination.kind ||
+			  strcmp(move->destination.kind, peer_volume_ops.kind));
 
 	free(mine);
 	free(theirs);
@@ -606,6 +608,11 @@ int job_begin_step(struct job *job, struct err *err)
 	return 0;
 }
 
+int job_sync(struct job *job, struct err *err)
+{
+	return journal_sync(job->journal, err);
+}
+
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err)
 {
 	size_t of = job->plan.step_moves[job->steps_done];
@@ -704,7 +711,14 @@ int job_rewind(struct job *job, size_t step, bool from_zero, struct err *err)
 int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 {
 	char *control = text_format("%s/control", job->dir);
+	static const char *const served[] = { "data", "lease" };
 
+	for (size_t i = 0; job->plan.serve && i < sizeof(served) / sizeof(served[0]); i++) {
+		char *path = text_format("%s/%s", job->dir, served[i]);
+
+		unlink(path);
+		free(path);
+	}
 	/* They prove a copy to its own job only; the receipt has their root. */
 	for (size_t i = 0; i < plan_moves(&job->plan); i++) {
 		char *dir = job_part_dir(job, i), *leaves = text_format("%s/leaves", dir);

@@ -93,6 +93,8 @@ bool job_committed(const struct job *job);
 int job_begin_step(struct job *job, struct err *err);
 /* The records as they are now; not synced. */
 int job_note_records(struct job *job, struct err *err);
+/* All that was noted so far is durable when this returns. */
+int job_sync(struct job *job, struct err *err);
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err);
 int job_done_step(struct job *job, struct err *err);
 int job_note_stop(struct job *job, const struct err *why, struct err *err);

@@ -150,12 +150,27 @@ static void add_end(struct text_list *things, const struct facts *facts)
 		add_disks(things, dev);
 }
 
+/* The host of an end that is only a place so far. */
+static void add_far(struct text_list *things, const struct far_move *far)
+{
+	char *uri, *host;
+
+	if (!far->host)
+		return;
+	uri = text_format("ssh://%s", far->host);
+	host = host_of(uri);
+	add(things, text_format("host:%s", host));
+	free(host);
+	free(uri);
+}
+
 void limits_things(const struct plan *plan, struct text_list *ret_things)
 {
 	add(ret_things, text_copy("max-jobs"));
 	for (size_t i = 0; i < plan_moves(plan); i++) {
 		add_end(ret_things, &plan_move(plan, i)->source);
 		add_end(ret_things, &plan_move(plan, i)->destination);
+		add_far(ret_things, &plan_move(plan, i)->far);
 	}
 	if (plan->move.live.uuid) {
 		char *host = host_of(plan->move.live.uri);

@@ -347,6 +347,23 @@ int journal_note(struct journal *journal, json_t *record, struct err *err)
 	return append(journal, record, false, err);
 }
 
+int journal_sync(struct journal *journal, struct err *err)
+{
+	if (!journal->broken && journal->synced == journal->end)
+		return 0;
+	if (!journal->broken && fdatasync(journal->fd) == 0) {
+		journal->synced = journal->end;
+		return 0;
+	}
+	if (!journal->broken)
+		err_sys(err, errno, journal->path, "cannot sync the journal");
+	else
+		err_set(err, ERR_STOPPED, journal->path, "an earlier write to the journal failed");
+	journal->broken = true;
+	err->class = ERR_STOPPED;
+	return -1;
+}
+
 void journal_trim(struct journal *journal)
 {
 	/* To the size it has: what lies beyond it is given back. */

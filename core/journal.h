@@ -62,6 +62,9 @@ int journal_append(struct journal *journal, json_t *record, struct err *err);
  */
 int journal_note(struct journal *journal, json_t *record, struct err *err);
 
+/* What was noted is durable when this returns. */
+int journal_sync(struct journal *journal, struct err *err);
+
 /* It is at its end: give back the space that was set aside for more records. */
 void journal_trim(struct journal *journal);
 

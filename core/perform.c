@@ -3,6 +3,7 @@
 #include "perform.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "online.h"
 #include "report.h"
 #include "run.h"
+#include "serve.h"
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/interrupt.h"
@@ -27,6 +29,7 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/lvm.h"
+#include "sys/ssh.h"
 #include "sys/uuid.h"
 #include "terms.h"
 #include "volumes/lv.h"
@@ -40,6 +43,11 @@
 void perform_lvm_options(const char *config, const char *devicesfile)
 {
 	lvm_setup(config, devicesfile);
+}
+
+void perform_ssh_command(const char *command)
+{
+	ssh_set_command(command);
 }
 
 static struct monitor *monitor_of(const struct perform_options *options)
@@ -125,7 +133,7 @@ static bool same_name(const char *text, const struct facts *was)
 	if (!text || strcmp(text, was->spec))
 		return false;
 	/* What is neither absolute nor a path is LVM's, and stands on nothing. */
-	if (*text == '/' || !strncmp(text, "file:/", 6) || was->wwid)
+	if (*text == '/' || !strncmp(text, "file:/", 6) || was->wwid || facts_is_far(was))
 		return true;
 	same = inspect_named(text, SPEC_VOLUME, 0, &now, &err) == 0 && !strcmp(now.path, was->path);
 	facts_free(&now);
@@ -214,17 +222,13 @@ static bool is_repointed(const struct job *job)
 	return false;
 }
 
-/*
- * What was true when the job was planned must still be: the same source,
- * unchanged and not in use.  After the commit the steps look for themselves,
- * since the source may be gone or wiped in part.
- */
-static int check_move(struct job *job, const struct move *move, const struct perform_options *options,
-		      struct err *err)
+/* The same source, unchanged and not in use. */
+static int check_source_end(const struct job *job, const struct move *move,
+			    const struct perform_options *options, struct err *err)
 {
 	const struct facts *was = &move->source;
 	const struct live_move *live = &move->live;
-	struct facts now = { 0 }, target = { 0 };
+	struct facts now = { 0 };
 	char *why = NULL, *uses = NULL;
 	/* The source is only read for now: its device tells that it is the one, and who uses it. */
 	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE;
@@ -255,47 +259,73 @@ static int check_move(struct job *job, const struct move *move, const struct per
 		err_next(err, "end that use, then resume again");
 		goto out;
 	}
-	if (move->lvm.create) {
-		/* Its group is found again by its UUID when it is needed. */
-	} else if (move->create && qemu_is_rbd(&move->destination)) {
-		/* What is in the pool under the names of the job is looked at before each act. */
-	} else if (move->create) {
-		if (check_place(job, move, err) < 0)
-			goto out;
-	} else {
-		if (volume_inspect_again(&move->destination, INSPECT_USES, &target, err) < 0)
-			goto out;
-		if (!target.kind) {
-			err_set(err, ERR_REFUSED, target.path, "the destination is not there");
-			err_next(err, "bring it back, then resume again");
-			goto out;
-		}
-		why = job->written ? NULL : destination_changed(job, move, &target);
-		if (why) {
-			err_set(err, ERR_REFUSED, target.path,
-				"the destination is not as it was when the job was planned: %s", why);
-			next_command(err, options, "abort", job->id);
-			goto out;
-		}
-		if (live->uuid && job->written)
-			live_drop_own_uses(live, &target);
-		/* Once its definition names it the domain may use it. */
-		uses = is_repointed(job) ? NULL : guests_uses_besides(&target, move->cold.uuid);
-		if (uses) {
-			err_set(err, ERR_REFUSED, target.path, "in use: %s", uses);
-			err_next(err, "end that use, then resume again");
-			goto out;
-		}
-	}
 	ret = 0;
 out:
 	free(uses);
 	free(why);
 	facts_free(&now);
+	return ret;
+}
+
+/* A destination that is there already: as it was, or as far as we have written to it. */
+static int check_target_end(const struct job *job, const struct move *move,
+			    const struct perform_options *options, struct err *err)
+{
+	struct facts target = { 0 };
+	char *why = NULL, *uses = NULL;
+	int ret = -1;
+
+	if (volume_inspect_again(&move->destination, INSPECT_USES, &target, err) < 0)
+		goto out;
+	if (!target.kind) {
+		err_set(err, ERR_REFUSED, target.path, "the destination is not there");
+		err_next(err, "bring it back, then resume again");
+		goto out;
+	}
+	why = job->written ? NULL : destination_changed(job, move, &target);
+	if (why) {
+		err_set(err, ERR_REFUSED, target.path,
+			"the destination is not as it was when the job was planned: %s", why);
+		next_command(err, options, "abort", job->id);
+		goto out;
+	}
+	if (move->live.uuid && job->written)
+		live_drop_own_uses(&move->live, &target);
+	/* Once its definition names it the domain may use it. */
+	uses = is_repointed(job) ? NULL : guests_uses_besides(&target, move->cold.uuid);
+	if (uses) {
+		err_set(err, ERR_REFUSED, target.path, "in use: %s", uses);
+		err_next(err, "end that use, then resume again");
+		goto out;
+	}
+	ret = 0;
+out:
+	free(uses);
+	free(why);
 	facts_free(&target);
 	return ret;
 }
 
+static int check_move(struct job *job, const struct move *move, const struct perform_options *options,
+		      struct err *err)
+{
+	/* What is on another host is held there, and looked at by that one. */
+	if (!facts_is_far(&move->source) && check_source_end(job, move, options, err) < 0)
+		return -1;
+	/*
+	 * A group is found again by its UUID when it is needed, and what is in a
+	 * pool under the names of the job is looked at before each act.
+	 */
+	if (facts_is_far(&move->destination) || move->lvm.create ||
+	    (move->create && qemu_is_rbd(&move->destination)))
+		return 0;
+	return move->create ? check_place(job, move, err) : check_target_end(job, move, options, err);
+}
+
+/*
+ * What was true when the job was planned must still be.  After the commit the
+ * steps look for themselves, since the source may be gone or wiped in part.
+ */
 static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
 {
 	if (job->plan.move.online.vg)
@@ -317,6 +347,16 @@ static void note_stop(struct job *job, const struct perform_options *options,
 	*ret_report = report_job(job);
 	if (!*err->next)
 		next_command(err, options, "resume", job->id);
+}
+
+/* Its steps are another host's to ask for; once it is committed it can be ended here as well. */
+static int check_served(const struct job *job, struct err *err)
+{
+	if (!serve_from(job) || job_committed(job))
+		return 0;
+	err_set(err, ERR_REFUSED, job->id, "the job is a part of one of another host (%s), which goes on with it",
+		serve_from(job));
+	return err_next(err, "resume it there; or give this part up with volmig abort %s", job->id);
 }
 
 /* A job that is resumed, on the terms it was made with. */
@@ -488,6 +528,8 @@ int perform_resume(const char *text, const struct perform_options *options,
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
 		next_command(err, options, "abort", id);
+	} else if (check_served(&job, err) < 0) {
+		*ret_report = report_job(&job);
 	} else if (wait_for_turn(state_dir, &job, options, &ticket, err) < 0) {
 		note_stop(&job, options, ret_report, err);
 	} else if (check_ends(&job, options, err) < 0 || rewind_unproven(&job, err) < 0) {
@@ -601,5 +643,26 @@ int perform_set_rate(const char *text, uint64_t bytes_per_second,
 out:
 	job_close(&job);
 	free(state_dir);
+	return ret;
+}
+
+int perform_serve(struct serve_options *serve, const struct perform_options *options, struct err *err)
+{
+	int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	int ret = -1;
+
+	guests_set_uri(options->connect);
+	serve->state_dir = options->state_dir;
+	/* Whatever else somebody might print must not get among the messages. */
+	if (in < 0 || out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		err_sys(err, errno, NULL, "cannot set up the channel");
+	else if (chdir("/") < 0)
+		err_sys(err, errno, "/", "cannot go there");
+	else
+		ret = serve_run(serve, in, out, err);
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
 	return ret;
 }

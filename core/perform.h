@@ -74,6 +74,13 @@ int perform_doctor(bool fix, const struct perform_options *options, json_t **ret
  */
 void perform_lvm_options(const char *config, const char *devicesfile);
 
+/* Process-wide, before all else: the command in place of "ssh"; NULL: the usual one. */
+void perform_ssh_command(const char *command);
+
+/* The far side of a move between hosts, on standard input and output: see serve.h. */
+struct serve_options;
+int perform_serve(struct serve_options *serve, const struct perform_options *options, struct err *err);
+
 /* attach and detach a volume to and from this host; lun: how to get at an iSCSI LUN. */
 int perform_attach(const char *volume, bool readonly, bool raw, const struct lun_options *lun,
 		   const struct perform_options *options,

@@ -89,6 +89,10 @@ int plan_build(const struct request *request, const char *job_id,
 	move->bytes_per_second = request->bytes_per_second;
 	move->stall_ms = request->stall_ms;
 
+	if (request->live && facts_is_far(destination))
+		return err_set(err, ERR_REFUSED, source->spec,
+			       "used by running domain %s, which a copy on another host would leave behind",
+			       request->live->domain);
 	/* What LVM moves inside a group it moves in use or not, by a guest too. */
 	if (destination->lv && destination->lv->wanted_pvs.count)
 		policy = plan_lvm;
@@ -136,6 +140,7 @@ void plan_free(struct plan *plan)
 		free(plan->not_moved[i].reason);
 	text_list_free(&plan->warnings);
 	text_list_free(&plan->hooks.commands);
+	json_decref(plan->serve);
 	*plan = (struct plan){ 0 };
 }
 
@@ -170,6 +175,8 @@ json_t *plan_to_json(const struct plan *plan)
 	json_put(json, "not_moved", not_moved);
 	json_put(json, "warnings", warnings);
 	json_put(json, "hooks", hook_options_to_json(&plan->hooks));
+	if (plan->serve)
+		json_put(json, "serve", json_incref(plan->serve));
 	return json;
 }
 
@@ -252,6 +259,8 @@ int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 	json_array_foreach(json_object_get(json, "warnings"), i, item)
 		text_list_add(&plan.warnings, text_copy(json_string_value(item)));
 	hook_options_from_json(&plan.hooks, json_object_get(json, "hooks"));
+	if (json_is_object(json_object_get(json, "serve")))
+		plan.serve = json_deep_copy(json_object_get(json, "serve"));
 	if (!plan.step_count) {
 		plan_free(&plan);
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has no steps");

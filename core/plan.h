@@ -63,6 +63,7 @@ struct request {
 	uint64_t max_pause_ms;		/* how long a volume in use may be suspended */
 	const struct lvm_group *group;	/* for moves inside a group: all of it */
 	const struct live_move *live;	/* the running domain that uses the source; NULL: none does */
+	const struct far_plan *far;	/* what the host of a far end has planned: see far_plan.h; or NULL */
 	const char *const *hooks;	/* commands, ends with NULL; or NULL */
 	uint64_t hook_timeout_ms;
 };
@@ -91,6 +92,7 @@ struct plan {
 	size_t not_moved_count;
 	struct text_list warnings;	/* what the user should know before */
 	struct hook_options hooks;
+	json_t *serve;			/* made for another host, which asks for its steps: see serve.h; or NULL */
 };
 
 /*

@@ -53,6 +53,10 @@ int plan_cold(const struct request *request, struct plan *plan, struct err *err)
 		text_list_add(&plan->warnings, text_format("the source is %s; it stays so", use->text));
 		return 0;
 	}
+	if (facts_is_far(&plan->move.destination)) {
+		err_set(err, ERR_REFUSED, source->spec, "used by %s, whose definition stays on this host", use->text);
+		return err_next(err, "use volmig copy, and define the domain there with the copy");
+	}
 	if (source->guest_count > 1) {
 		char *uses = text_list_join(&source->uses);
 

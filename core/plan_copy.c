@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "far_plan.h"
 #include "support/err.h"
 #include "volumes/guests.h"
 #include "volumes/qemu.h"
@@ -17,6 +18,9 @@ static int check_source(const struct request *request, const struct plan *plan, 
 	const char *shut_off = request->command == COMMAND_COPY ? "*" : plan->move.cold.uuid;
 	char *uses;
 
+	/* What another host says of its volume is for that one to judge. */
+	if (facts_is_far(source) && source->kind)
+		return 0;
 	if (plan_check_volume(source, request->raw, err) < 0)
 		return -1;
 	if (request->state_dir && strcmp(source->path, request->state_dir) &&
@@ -57,7 +61,7 @@ int plan_check_new_file(const struct move *move, const struct facts *destination
 	if (source->allocated > destination->dir_free) {
 		text_size(source->allocated, need);
 		text_size(destination->dir_free, have);
-		if (!strcmp(source->kind, "file")) {
+		if (!strcmp(facts_there(source)->kind, "file")) {
 			err_set(err, ERR_REFUSED, dir,
 				"too little space: %s (%" PRIu64 " bytes) are free, the source has %s (%"
 				PRIu64 " bytes) allocated", have, destination->dir_free,
@@ -155,6 +159,8 @@ static int plan_destination(const struct request *request, const char *job_id,
 	struct facts *dst = &move->destination;
 	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
 
+	if (facts_is_far(dst))
+		return 0;	/* that host has planned it */
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
 	if (!dst->kind && dst->lv)
@@ -209,6 +215,8 @@ static char *no_reflink(const struct request *request, const struct move *move)
 		return text_copy("volmig copy always makes a copy of its own");
 	if (request->force_host_copy)
 		return text_copy("--force-host-copy");
+	if (facts_is_far(src) || facts_is_far(dst))
+		return text_copy("source and destination are on different hosts");
 	if (strcmp(src->kind, "file"))
 		return text_format("%s is %s", src->path, kind_noun(src));
 	if (!move->create)
@@ -260,6 +268,11 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 	bool keep = request->keep_source || request->command != COMMAND_MIGRATE;
 	bool is_file = volume_is_file(&move->source);
 
+	/* A source on another host is that host's to retire. */
+	if (facts_is_far(&move->source)) {
+		move->remove = request->far && request->far->removes;
+		return 0;
+	}
 	if (request->verify == VERIFY_NONE && !keep) {
 		keep = true;
 		text_list_add(&plan->warnings, text_copy(
@@ -310,34 +323,43 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 	return 0;
 }
 
-static void plan_steps(struct plan *plan)
+static void plan_steps(const struct request *request, struct plan *plan)
 {
 	struct move *move = &plan->move;
 
 	const struct lvm_move *lvm = &move->lvm;
-	uint64_t bytes = lvm->create ? lvm->bytes : move->create ? move->new_bytes : move->destination.bytes;
+	bool to_far = facts_is_far(&move->destination), from_far = facts_is_far(&move->source);
+	bool asking = request->far, asked = (to_far || from_far) && !asking;
+	uint64_t bytes = lvm->create ? lvm->bytes : move->create ? move->new_bytes :
+			 to_far ? 0 : move->destination.bytes;
 
 	if (lvm->activate_source || lvm->activate_destination)
 		plan_add_step(plan, &activate_step);
+	if (asking)
+		plan_add_step(plan, &prepare_far_step);
 	if (move->create)
 		plan_add_step(plan, lvm->create ? &create_lv_step :
 			      qemu_is_rbd(&move->destination) ? &create_image_step : &create_file_step);
-	plan_add_step(plan, !strcmp(plan->method, "reflink") ? &reflink_step : &copy_step);
+	plan_add_step(plan, asked ? &serve_step : !strcmp(plan->method, "reflink") ? &reflink_step : &copy_step);
 	if (bytes > move->source.bytes)
 		plan_add_step(plan, &zero_tail_step);
-	if (move->verify == VERIFY_FULL)
-		plan_add_step(plan, &verify_step);
+	if (move->verify == VERIFY_FULL && !(asked && to_far))
+		plan_add_step(plan, asked ? &prove_step : &verify_step);
+	if (asking && to_far)
+		plan_add_step(plan, &publish_far_step);
 	if (move->create && !lvm->late_name)
 		plan_add_step(plan, &publish_step);
 	if (move->cold.uuid)
 		plan_add_step(plan, &repoint_step);
-	plan_add_step(plan, &commit_step);
-	if (move->wipe != WIPE_NONE)
+	plan_add_step(plan, asking && to_far ? &commit_far_step : &commit_step);
+	if (move->wipe != WIPE_NONE && !from_far)
 		plan_add_step(plan, &wipe_source_step);
-	if (move->remove)
+	if (move->remove && !from_far)
 		plan_add_step(plan, &remove_source_step);
 	if (lvm->create)
 		plan_add_step(plan, &finish_lv_step);
+	if (asking)
+		plan_add_step(plan, &finish_far_step);
 	if ((lvm->activate_source && !move->remove) || lvm->activate_destination)
 		plan_add_step(plan, &deactivate_step);
 }
@@ -352,6 +374,6 @@ int plan_copy(const struct request *request, const char *job_id, struct plan *pl
 	plan_qemu_warnings(plan);
 	warn_of_remote(plan, &plan->move.source);
 	warn_of_remote(plan, &plan->move.destination);
-	plan_steps(plan);
+	plan_steps(request, plan);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "far_plan.h"
 #include "inspect.h"
 #include "live.h"
 #include "places.h"
@@ -66,14 +67,25 @@ static int plan_one(const struct request *request, const char *state_dir, const 
 	struct facts source = { 0 }, destination = { 0 };
 	struct live_move live = { 0 };
 	struct lvm_group group = { 0 };
-	int ret = -1;
+	struct far_plan far = { 0 };
+	int ret = -1, is_far = 0;
 
 	wanted.state_dir = state;
 	wanted.connect = guests_uri();
 	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
 	    places_look(request, &source, flags, &destination, err) == 0 &&
-	    look_into_own_group(&source, &destination, &group, &wanted, err) == 0)
+	    look_into_own_group(&source, &destination, &group, &wanted, err) == 0 &&
+	    (is_far = far_plan_ask(&wanted, id, flags, &source, &destination, &far, err)) >= 0) {
+		wanted.far = is_far ? &far : NULL;
 		ret = plan_build(&wanted, id, &source, &destination, plan, err);
+	}
+	if (ret == 0 && is_far) {
+		plan->move.far = far.move;
+		far.move = (struct far_move){ 0 };
+		for (size_t i = 0; i < far.warnings.count; i++)
+			text_list_add(&plan->warnings, text_copy(far.warnings.items[i]));
+	}
+	far_plan_free(&far);
 	free(state);
 	live_move_free(&live);
 	lvm_group_free(&group);

@@ -21,7 +21,7 @@ static json_t *source_report(const struct facts *source)
 
 	json_put(json, "spec", json_text(source->spec));
 	json_put(json, "path", json_text(source->path));
-	json_put(json, "kind", json_string(source->kind));
+	json_put(json, "kind", json_string(facts_there(source)->kind));
 	json_put(json, "bytes", json_u64(source->bytes));
 	json_put(json, "allocated_before", json_u64(source->allocated));
 	json_put(json, "holds", json_text(source->signature));
@@ -37,11 +37,13 @@ static json_t *destination_report(const struct move *move)
 	json_put(json, "spec", json_text(dst->spec));
 	json_put(json, "path", json_text(path));
 	json_put(json, "kind", json_string(move->online.vg ? "pv" : move->lvm.create ? "lv" :
-					   move->create ? (dst->qemu ? dst->qemu->driver : "file") : dst->kind));
+					   move->create ? (dst->qemu ? dst->qemu->driver : "file") :
+					   move->far.makes ? move->far.makes :
+					   facts_there(dst)->kind ? facts_there(dst)->kind : "file"));
 	json_put(json, "bytes", json_u64(move->online.vg ? move->source.bytes :
 					  move->lvm.create ? move->lvm.bytes :
 					  move->create ? move_new_bytes(move) : dst->bytes));
-	json_put(json, "created", json_boolean(move->create));
+	json_put(json, "created", json_boolean(move->create || move->far.makes));
 	free(path);
 	return json;
 }
@@ -170,7 +172,9 @@ static const char *source_state(const struct job *job, size_t of)
 	if (job->plan.move.online.vg)
 		return step_is_done(job, &drop_leg_step, of) || step_is_done(job, &end_pvmove_step, of) ? "moved" :
 		       job_committed(job) ? "moved, its old extents are being freed" : "in place";
-	if (step_is_done(job, &remove_source_step, of))
+	if (step_is_done(job, &remove_source_step, of) ||
+	    (facts_is_far(&plan_move(&job->plan, of)->source) && plan_move(&job->plan, of)->remove &&
+	     step_is_done(job, &finish_far_step, of)))
 		return "removed";
 	if (step_is_begun(job, &remove_source_step, of))
 		return "being removed";
@@ -185,12 +189,15 @@ static const char *destination_state(const struct job *job, size_t of)
 {
 	const struct move *move = plan_move(&job->plan, of);
 	bool online = move->online.vg != NULL;
-	bool whole = step_is_done(job, &copy_step, of) || step_is_done(job, &reflink_step, of) ||
-		     step_is_done(job, &mirror_step, of);
+	bool whole = step_is_done(job, &copy_step, of) || step_is_done(job, &serve_step, of) ||
+		     step_is_done(job, &reflink_step, of) || step_is_done(job, &mirror_step, of);
 
 	if (online)
 		return step_is_done(job, &sync_leg_step, of) || step_is_done(job, &pvmove_step, of) ? "complete" :
 		       job->steps_done || job->step_begun ? "unfinished" : "untouched";
+	if (move->far.makes)
+		return step_is_done(job, &publish_far_step, of) ? "complete" :
+		       step_is_done(job, &prepare_far_step, of) ? "unfinished" : "absent";
 	if (move->create) {
 		if (!job_record(job, of)->target.kind)
 			return step_is_begun(job, &create_file_step, of) || step_is_begun(job, &create_image_step, of) ?
@@ -337,6 +344,13 @@ static char *row_job(const json_t *r)
 	return state ? text_format("%s (%s)", string_at(r, "job"), state) : NULL;
 }
 
+/* Is one of the ends on another host? */
+static bool row_is_far(const json_t *r)
+{
+	return !strncmp(string_at(r, "source.path") ?: "", "ssh://", 6) ||
+	       !strncmp(string_at(r, "destination.path") ?: "", "ssh://", 6);
+}
+
 static char *row_method(const json_t *r)
 {
 	const char *method = string_at(r, "method");
@@ -351,7 +365,7 @@ static char *row_method(const json_t *r)
 		return text_copy("lvconvert: a raid1 leg on the target, scrubbed, then the old leg dropped");
 	if (!strcmp(method, "pvmove"))
 		return text_copy("pvmove: the kernel mirrors the extents, and LVM drops the old ones");
-	return text_copy("copy: block by block on this host");
+	return text_copy(row_is_far(r) ? "copy: block by block, over ssh" : "copy: block by block on this host");
 }
 
 static char *row_end(const json_t *end)

@@ -180,8 +180,8 @@ static int stop(struct job *job, struct err *err)
 	return -1;
 }
 
-static int run_steps(struct job *job, struct journalling_monitor *mon, struct context *context,
-		     bool *ret_rolled_back, struct err *err)
+static int run_steps(struct job *job, const struct step_ops *before, struct journalling_monitor *mon,
+		     struct context *context, bool *ret_rolled_back, struct err *err)
 {
 	struct monitor *drawn = mon->drawn;
 	size_t first = job->steps_done;
@@ -195,6 +195,8 @@ static int run_steps(struct job *job, struct journalling_monitor *mon, struct co
 		struct step_context *ctx = context_of(context, job, job->steps_done);
 		enum step_result result;
 
+		if (step == before)
+			return 0;
 		if (!interrupt_requested() && hooks_call(job, "pre", step->name, err) < 0)
 			return stop(job, err);
 		if (interrupt_requested()) {
@@ -233,8 +235,8 @@ static int run_steps(struct job *job, struct journalling_monitor *mon, struct co
 	return 0;
 }
 
-int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
-	    bool *ret_rolled_back, struct err *err)
+static int run(struct job *job, const struct step_ops *before, struct monitor *drawn,
+	       struct throttle *throttle, bool *ret_rolled_back, struct err *err)
 {
 	struct journalling_monitor mon = {
 		.base = { .phase = pass_phase, .advance = pass_advance, .tick = pass_tick,
@@ -249,7 +251,19 @@ int run_job(struct job *job, struct monitor *drawn, struct throttle *throttle,
 	context.step.throttle = throttle;
 	context.step.written = job->written;
 	*ret_rolled_back = false;
-	ret = run_steps(job, &mon, &context, ret_rolled_back, err);
+	ret = run_steps(job, before, &mon, &context, ret_rolled_back, err);
 	context_end(&context);
 	return ret;
+}
+
+int run_job(struct job *job, struct monitor *mon, struct throttle *throttle, bool *ret_rolled_back,
+	    struct err *err)
+{
+	return run(job, NULL, mon, throttle, ret_rolled_back, err);
+}
+
+int run_until(struct job *job, const struct step_ops *before, struct monitor *mon,
+	      bool *ret_rolled_back, struct err *err)
+{
+	return run(job, before, mon, NULL, ret_rolled_back, err);
 }

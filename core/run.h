@@ -8,6 +8,7 @@
 struct err;
 struct job;
 struct monitor;
+struct step_ops;
 struct throttle;
 
 /*
@@ -22,6 +23,13 @@ struct throttle;
  */
 int run_job(struct job *job, struct monitor *mon, struct throttle *throttle, bool *ret_rolled_back,
 	    struct err *err);
+
+/*
+ * The same up to a step, which is not begun.  Nothing is called at its end:
+ * for a job whose steps another host asks for.
+ */
+int run_until(struct job *job, const struct step_ops *before, struct monitor *mon,
+	      bool *ret_rolled_back, struct err *err);
 
 /*
  * Undo the steps, last first.  ERR_REFUSED past the point of no return.  May

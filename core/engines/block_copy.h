@@ -61,7 +61,7 @@ int block_copy(struct volume *src, struct volume *dst, struct leaves *leaves,
 	       const struct block_copy_options *opt, struct monitor *mon,
 	       struct block_copy_result *ret_result, struct err *err);
 
-/* Read all of src into leaves, writing nothing: for a copy that was not made by block_copy(). */
+/* Read what leaves are of from src into them, writing nothing: for a copy that was not made by block_copy(). */
 int block_hash(struct volume *src, struct leaves *leaves,
 	       const struct block_copy_options *opt, struct monitor *mon,
 	       struct block_copy_result *ret_result, struct err *err);

@@ -7,10 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engines/far_steps.h"
 #include "engines/leaves.h"
 #include "engines/reconnect.h"
 #include "engines/throttle.h"
+#include "support/clock.h"
 #include "support/err.h"
+#include "volumes/far.h"
 #include "volumes/guests.h"
 #include "volumes/thin_snapshot.h"
 
@@ -47,6 +50,10 @@ static int open_target(struct step_context *ctx, unsigned flags, struct volume *
 	/* What an earlier run has written elsewhere than to a file, nobody has taken back. */
 	if ((flags & OPEN_WRITE) && ctx->move->create &&
 	    (!ctx->written || !strcmp(ctx->record->target.kind, "file")))
+		flags |= OPEN_FRESH;
+	/* A file that is made on another host is empty, unless a run of which nothing is left wrote to it. */
+	if ((flags & OPEN_WRITE) && ctx->move->far.makes && !strcmp(ctx->move->far.makes, "file") &&
+	    (!ctx->written || ctx->record->mark.offset))
 		flags |= OPEN_FRESH;
 	return volume_open_within(target, &ctx->record->target, flags, ctx->same_boot,
 				  ctx->move->stall_ms, err);
@@ -117,7 +124,7 @@ static enum step_result result_of(struct err *err)
  */
 static enum step_result result_of_open(const struct step_context *ctx, struct err *err)
 {
-	if (!ctx->record->mark.offset)
+	if (!ctx->record->mark.offset && !(ctx->move->far.host && err->class == ERR_STOPPED))
 		return STEP_UNDONE;
 	if (err->class == ERR_FAILED)
 		err->class = ERR_STOPPED;
@@ -239,7 +246,10 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 	struct err closing = ERR_INIT;
 	struct leaves *leaves = NULL;
 	enum step_result ret = STEP_UNDONE;
+	struct far_monitor telling;
+	struct monitor *mon = far_monitor(&telling, ctx);
 
+	far_use_job(ctx->job_id);
 	if (open_ends(ctx, &source, &target, err) < 0 ||
 	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
 		ret = result_of_open(ctx, err);
@@ -263,12 +273,12 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 	if (record->mark.offset)
 		record->resumed_at = record->mark.offset;
 	opt.start = record->mark;
-	monitor_phase(ctx->mon, "copy", move->source.bytes);
+	monitor_phase(mon, "copy", move->source.bytes);
 	if (!source.direct)
 		note_once(ctx, source.direct_reason);
 	if (!target.direct)
 		note_once(ctx, target.direct_reason);
-	ret = block_copy(&source, &target, leaves, &opt, ctx->mon, &result, err) < 0 ?
+	ret = block_copy(&source, &target, leaves, &opt, mon, &result, err) < 0 ?
 	      result_of(err) : STEP_DONE;
 	record->copy_ns += result.nanoseconds;
 	record->rewritten += result.rewritten;
@@ -364,6 +374,30 @@ const struct step_ops zero_tail_step = {
 	.object	= move_written_path,
 };
 
+/* The destination is on another host, which reads it back and tells the root of its hashes. */
+static enum step_result verify_far(struct step_context *ctx, struct err *err)
+{
+	struct progress_record *record = ctx->record;
+	enum step_result ret = STEP_STOPPED;
+	struct leaves *leaves = NULL;
+	uint64_t begin_ns = clock_ns();
+	struct hash root;
+
+	if (open_leaves(ctx, &leaves, err) < 0)
+		return result_of_open(ctx, err);
+	monitor_phase(ctx->mon, "verify", ctx->move->source.bytes);
+	if (far_verify(ctx, leaves, err) < 0) {
+		ret = result_of(err);
+	} else if (leaves_root(leaves, &root, err) == 0) {
+		hash_hex(&root, record->tree_hash);
+		record->verified = true;
+		ret = STEP_DONE;
+	}
+	record->verify_ns += clock_ns() - begin_ns;
+	leaves_close(leaves);
+	return ret;
+}
+
 static enum step_result verify_once(struct step_context *ctx, struct reconnect *link, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -378,6 +412,8 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 	enum step_result ret = STEP_STOPPED;
 
 	/* What is proven is what is there from here on; see commit. */
+	if (move->far.host && !move->far.is_source)
+		return verify_far(ctx, err);
 	if (volume_inspect_again(&record->target, INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE, &now,
 				 err) < 0 ||
 	    open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {

@@ -269,6 +269,15 @@ int leaves_zero(struct leaves *leaves, uint64_t i, struct err *err)
 	return is_zero(&leaves->cache[i % CACHE_LEAVES]);
 }
 
+int leaves_get(struct leaves *leaves, uint64_t i, struct hash *ret, struct err *err)
+{
+	assert(i < leaves->count);
+	if (load(leaves, i, err) < 0)
+		return -1;
+	*ret = leaves->cache[i % CACHE_LEAVES];
+	return 0;
+}
+
 int leaves_match(struct leaves *leaves, uint64_t i, const void *data, struct err *err)
 {
 	int zero = leaves_zero(leaves, i, err);

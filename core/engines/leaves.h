@@ -45,6 +45,9 @@ int leaves_match(struct leaves *leaves, uint64_t i, const void *data, struct err
 /* Is the leaf recorded as all zeroes?  1 yes, 0 no, -1 error. */
 int leaves_zero(struct leaves *leaves, uint64_t i, struct err *err);
 
+/* The leaf's hash; 16 zero bytes for one of zeroes. */
+int leaves_get(struct leaves *leaves, uint64_t i, struct hash *ret, struct err *err);
+
 /* The first leaf at or after i that is not recorded as all zeroes; leaves_count() for none. */
 int leaves_next_data(struct leaves *leaves, uint64_t i, uint64_t *ret_leaf, struct err *err);
 

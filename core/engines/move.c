@@ -19,6 +19,7 @@ void move_free(struct move *move)
 	free(move->temp_name);
 	live_move_free(&move->live);
 	lvm_move_free(&move->lvm);
+	far_move_free(&move->far);
 	online_move_free(&move->online);
 	*move = (struct move){ 0 };
 }
@@ -47,6 +48,8 @@ json_t *move_to_json(const struct move *move)
 	if (move->source.lv || move->destination.lv)
 		json_put(json, "lvm", lvm_move_to_json(&move->lvm));
 	json_put(json, "cold", cold_move_to_json(&move->cold));
+	if (move->far.host)
+		json_put(json, "far", far_move_to_json(&move->far));
 	if (move->online.vg)
 		json_put(json, "online", online_move_to_json(&move->online));
 	return json;
@@ -84,6 +87,7 @@ int move_from_json(struct move *move, const json_t *json, struct err *err)
 	move->bytes_per_second = json_get_u64(json, "bytes_per_second");
 	move->stall_ms = json_get_u64(json, "stall_ms");
 	live_move_from_json(&move->live, json_object_get(json, "live"));
+	far_move_from_json(&move->far, json_object_get(json, "far"));
 	if (move->create && (!move->name || !move->temp_name ||
 			     (move->lvm.create ? !move->destination.lv :
 			      !move->destination.dir && !qemu_is_rbd(&move->destination)))) {
@@ -159,6 +163,8 @@ static const struct step_ops *const all_steps[] = {
 	&publish_step, &repoint_step, &commit_step, &wipe_source_step, &remove_source_step,
 	&add_leg_step, &sync_leg_step, &scrub_leg_step, &commit_leg_step, &drop_leg_step,
 	&pvmove_step, &end_pvmove_step,
+	&prepare_far_step, &publish_far_step, &commit_far_step, &finish_far_step,
+	&serve_step, &prove_step,
 };
 
 const struct step_ops *step_by_name(const char *name)

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
@@ -156,6 +158,33 @@ static bool copy_xattrs(int from, int to, bool with_acl, struct text_list *notes
 }
 
 /*
+ * The same for a file of another host: by the names that owner and group have
+ * there.  A name that nobody has here leaves the file to us alone.
+ */
+static int carry_from_afar(struct step_context *ctx, int fd, struct err *err)
+{
+	const struct facts *there = facts_there(&ctx->move->source);
+	const struct passwd *user = there->owner ? getpwnam(there->owner) : NULL;
+	const struct group *group = there->group ? getgrnam(there->group) : NULL;
+	mode_t mode = there->mode & 0777;
+
+	if (strcmp(there->kind, "file"))
+		return 0;
+	if ((!user || (user->pw_uid != geteuid() && fchown(fd, user->pw_uid, (gid_t)-1) < 0)))
+		text_list_add(&ctx->record->notes, text_format("owner %s could not be kept",
+							       there->owner ? there->owner : "(without a name)"));
+	if (!group || fchown(fd, (uid_t)-1, group->gr_gid) < 0) {
+		text_list_add(&ctx->record->notes, text_format(
+			"group %s could not be kept, so only the owner has access",
+			there->group ? there->group : "(without a name)"));
+		mode &= (mode_t)~0077;
+	}
+	if (fchmod(fd, mode | 0600) < 0)
+		return err_sys(err, errno, ctx->move->destination.dir, "cannot give the new file the source's mode");
+	return 0;
+}
+
+/*
  * Owner, attributes and mode of the source, before the first byte is written,
  * but that the owner can write to it until it is published.
  */
@@ -168,6 +197,8 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 
 	if (remove_inherited_acl(fd, ctx->move->destination.dir, err) < 0)
 		return -1;
+	if (facts_is_far(src))
+		return carry_from_afar(ctx, fd, err);
 	if (!volume_is_file(src))
 		return 0;	/* a device's node says nothing about a file: stays 0600 */
 	if (fchown(fd, src->uid, src->gid) < 0) {
@@ -209,7 +240,8 @@ static bool looks_unwritten(const struct step_context *ctx, const struct stat *s
 	return S_ISREG(st->st_mode) && st->st_nlink == 1 &&
 	       (uint64_t)st->st_blocks <= (is_image ? IMAGE_BLOCKS(bytes) : EMPTY_BLOCKS) &&
 	       (st->st_size == 0 || is_image || (uint64_t)st->st_size == bytes) &&
-	       (st->st_uid == geteuid() || st->st_uid == src->uid);
+	       (st->st_uid == geteuid() || st->st_uid == src->uid ||
+		facts_is_far(src));
 }
 
 /*
@@ -328,6 +360,8 @@ static int check_source_stands(const struct step_context *ctx, char *(*copy_path
 	char *why = NULL, *copy;
 	int ret = -1;
 
+	if (facts_is_far(was))
+		return 0;	/* its own host stands for it */
 	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
 	if (!now.kind)
@@ -482,11 +516,13 @@ static int rename_new(int dir, const char *from, const char *to)
  */
 static int set_final_mode(const struct step_context *ctx, int dir, struct err *err)
 {
-	const struct facts *src = &ctx->move->source, *target = &ctx->record->target;
+	const struct facts *src = facts_there(&ctx->move->source), *target = &ctx->record->target;
 	mode_t mode = (target->mode & 0177) | (src->mode & 0600);
 	int fd, ret = 0;
 
-	if (!volume_is_file(src) || src->uid != target->uid || mode == (target->mode & 0777))
+	/* Whose it is on another host says nothing about numbers here. */
+	if (!volume_is_file(src) || (!facts_is_far(&ctx->move->source) && src->uid != target->uid) ||
+	    mode == (target->mode & 0777))
 		return 0;
 	fd = openat(dir, ctx->move->temp_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)
@@ -554,7 +590,7 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 		/* A volume keeps its time of last change. */
 		times[1].tv_sec = move->source.mtime_ns / 1000000000;
 		times[1].tv_nsec = move->source.mtime_ns % 1000000000;
-		if (volume_is_file(&move->source))
+		if (volume_is_file(facts_there(&move->source)))
 			utimensat(dir, move->temp_name, times, AT_SYMLINK_NOFOLLOW);
 		if (rename_new(dir, move->temp_name, move->name) < 0) {
 			if (errno == EEXIST)

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engines/far_steps.h"
 #include "engines/lv_steps.h"
 #include "engines/new_rbd.h"
 #include "engines/throttle.h"
@@ -41,6 +42,8 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | (ctx->move->remove ? 0 : INSPECT_DEVICE);
 	int ret = -1;
 
+	if (facts_is_far(was))
+		return far_check(ctx, was, err);
 	if (volume_inspect_again(was, flags, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
@@ -137,6 +140,10 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 	char *why = NULL;
 	int ret = -1;
 
+	if (facts_is_far(&ctx->move->destination)) {
+		free(path);
+		return far_check(ctx, &ctx->move->destination, err);
+	}
 	if (step_inspect_target(ctx, path, flags, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "engines/block_copy.h"
+#include "engines/far_move.h"
 #include "engines/lvm_move.h"
 #include "engines/cold_move.h"
 #include "engines/online_move.h"
@@ -79,6 +80,7 @@ struct move {
 
 	struct lvm_move lvm;
 	struct cold_move cold;		/* the source is a shut-off domain's disk */
+	struct far_move far;		/* one of the ends is on another host; far.host NULL: none is */
 	struct online_move online;	/* inside a volume group; online.vg NULL: it is none */
 };
 
@@ -240,6 +242,15 @@ extern const struct step_ops repoint_step;		/* a shut-off domain's definition fo
 extern const struct step_ops commit_step;		/* look at both ends once more; the point of no return */
 extern const struct step_ops wipe_source_step;
 extern const struct step_ops remove_source_step;
+
+/* One end is on another host, which makes its part by asking (see serve.h), ... */
+extern const struct step_ops prepare_far_step;		/* its part of the job is made there */
+extern const struct step_ops publish_far_step;		/* the destination there gets its name */
+extern const struct step_ops commit_far_step;		/* ... and is ours no more; the point of no return */
+extern const struct step_ops finish_far_step;		/* what comes after the commit there */
+/* ... and these are the steps there. */
+extern const struct step_ops serve_step;		/* the other host reads or writes the volume */
+extern const struct step_ops prove_step;		/* read the destination back into leaves */
 
 extern const struct step_ops add_leg_step;		/* lvconvert: raid1, with a leg on the target */
 extern const struct step_ops sync_leg_step;

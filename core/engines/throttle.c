@@ -51,7 +51,7 @@ static void add_disks(struct throttle *throttle, const struct facts *facts)
 	bool is_file = !facts->kind || volume_is_file(facts);
 
 	/* Or a pool, of a cluster. */
-	if (facts_remote(facts) || (is_file && !facts->dir))
+	if (facts_remote(facts) || facts_is_far(facts) || (is_file && !facts->dir))
 		return;
 	blkdev_physical((dev_t)(is_file ? facts->dir_dev : facts->dev), &throttle->disks);
 	for (size_t i = 0; facts->lv && i < facts->lv->pv_count; i++)

@@ -146,7 +146,7 @@ int wire_receive(struct wire *wire, uint64_t limit_ms, json_t **ret, struct err 
 		}
 		if (wait_for(wire->in, POLLIN, until, asked, err) < 0)
 			return -1;
-		n = read(wire->in, wire->buffer + wire->length, wire->size - wire->length);
+		n = read(wire->in, wire->buffer + wire->length, wire->to_the_line ? 1 : wire->size - wire->length);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)

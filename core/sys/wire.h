@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct wire {
 	int in, out;			/* stay the caller's */
 	char *buffer;			/* what came in and was not taken yet */
 	size_t length, size;
+	bool to_the_line;		/* take nothing that comes behind a line: it is another's to read */
 };
 
 #define WIRE_INIT { .in = -1, .out = -1 }

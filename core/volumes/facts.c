@@ -61,6 +61,9 @@ static const struct field {
 	FIELD(NAME, unremovable),
 	FIELD(BOOL, reflinks),
 	FIELD(NAME, fs_type),
+	FIELD(NAME, host),
+	FIELD(NAME, owner),
+	FIELD(NAME, group),
 };
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
@@ -78,6 +81,9 @@ void facts_free(struct facts *facts)
 	text_list_free(&facts->uses);
 	lv_facts_free(facts->lv);
 	qemu_facts_free(facts->qemu);
+	if (facts->far)
+		facts_free(facts->far);
+	free(facts->far);
 	guests_free(facts->guests, facts->guest_count);
 	*facts = (struct facts){ 0 };
 }
@@ -114,6 +120,8 @@ json_t *facts_to_json(const struct facts *facts)
 		json_put(json, "lv", lv_facts_to_json(facts->lv));
 	if (facts->qemu)
 		json_put(json, "qemu", qemu_facts_to_json(facts->qemu));
+	if (facts->far)
+		json_put(json, "far", facts_to_json(facts->far));
 	return json;
 }
 
@@ -177,6 +185,19 @@ int facts_from_json(struct facts *ret_facts, const json_t *json, struct err *err
 		facts_free(&facts);
 		return -1;
 	}
+	key = "far";
+	if (json_object_get(json, key)) {
+		/* What is far from there is nobody's. */
+		if (!facts.host || json_object_get(json_object_get(json, key), key))
+			goto bad;
+		facts.far = text_alloc(1, sizeof(*facts.far));
+		if (facts_from_json(facts.far, json_object_get(json, key), err) < 0) {
+			facts_free(&facts);
+			return -1;
+		}
+	}
+	if ((facts.kind == ssh_volume_ops.kind || facts.kind == peer_volume_ops.kind) && !facts.far)
+		goto bad;
 	key = "kind";
 	if (facts.kind && volume_ops_is_qemu(facts.kind) &&
 	    (!facts.qemu || strcmp(facts.qemu->driver, facts.kind) || (qemu_is_rbd(&facts) && !facts.qemu->id)))
@@ -296,6 +317,9 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 		return text_format("a %s now, was a %s", is->kind, was->kind);
 	if (!strcmp(is->kind, lv_volume_ops.kind))
 		return lv_not_same(was, is);
+	/* When another host was restarted nobody knows here. */
+	if (is->far && was->far)
+		return facts_not_same(was->far, is->far, false);
 	if (qemu_is_rbd(is))
 		return rbd_not_same(was, is);
 	if (facts_remote(is))
@@ -305,6 +329,9 @@ char *facts_not_same(const struct facts *was, const struct facts *is, bool same_
 
 bool facts_tell_changes(const struct facts *was, bool same_boot)
 {
+	/* Its own host keeps watch over it. */
+	if (facts_is_far(was))
+		return true;
 	/* Of what is elsewhere it never can, and nothing that we could do would change that. */
 	return volume_is_file(was) || facts_remote(was) || (same_boot && was->written);
 }
@@ -314,6 +341,8 @@ char *facts_changed(const struct facts *was, const struct facts *is, bool same_b
 	if (is->bytes != was->bytes)
 		return text_format("its size is %" PRIu64 " bytes, was %" PRIu64,
 				   is->bytes, was->bytes);
+	if (is->far && was->far)
+		return facts_changed(was->far, is->far, false);
 	/* The count of an LV begins anew each time that it is activated. */
 	if (!strcmp(is->kind, lv_volume_ops.kind) && is->diskseq != was->diskseq)
 		return NULL;
@@ -375,6 +404,10 @@ bool facts_overlap(const struct facts *a, const struct facts *b)
 {
 	if (!a->kind || !b->kind)
 		return false;
+	/* Two ways to one host may lead by two names; there the volume is held, too. */
+	if (facts_is_far(a) || facts_is_far(b))
+		return a->kind == ssh_volume_ops.kind && b->kind == a->kind &&
+		       !strcmp(a->host, b->host) && facts_overlap(a->far, b->far);
 	if (a->kind == lv_volume_ops.kind && b->kind == lv_volume_ops.kind)
 		return lvs_overlap(a->lv, b->lv);
 	if (a->kind == lv_volume_ops.kind && b->kind == block_volume_ops.kind && lies_on(a->lv, b))

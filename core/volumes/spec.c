@@ -9,6 +9,7 @@
 
 #include "support/err.h"
 #include "support/text.h"
+#include "volumes/far_name.h"
 #include "volumes/qemu.h"
 
 /* Names of volumes that are reached in other ways than by a path of this host. */
@@ -164,6 +165,19 @@ static int parse_qemu(const char *text, enum spec_role role, const char *cwd, bo
 	return 0;
 }
 
+/* It is read again when it is looked at. */
+static int check_far_name(const char *text, enum spec_role role, struct err *err)
+{
+	struct far_host host = { 0 };
+	char *name = NULL;
+
+	if (far_name_parse(text, role == SPEC_PLACE, &host, &name, err) < 0)
+		return -1;
+	far_host_free(&host);
+	free(name);
+	return 0;
+}
+
 /* What stands behind the prefix is looked at by who knows the kind, when it is opened. */
 static int parse_remote(struct spec *spec, const struct remote *remote, const char *text,
 			enum spec_role role, const char *cwd, struct err *err)
@@ -181,6 +195,8 @@ static int parse_remote(struct spec *spec, const struct remote *remote, const ch
 		err_set(err, ERR_USAGE, remote->prefix, "there is a password in that name");
 		return err_next(err, "leave it out: everybody on this host can read command lines");
 	}
+	if (remote->kind == SPEC_SSH && check_far_name(text, role, err) < 0)
+		return -1;
 	if ((remote->kind == SPEC_QEMU || remote->kind == SPEC_ISCSI) &&
 	    parse_qemu(text, role, cwd, &directory, err) < 0)
 		return -1;
@@ -198,6 +214,7 @@ static int parse_remote(struct spec *spec, const struct remote *remote, const ch
 		.kind = remote->kind,
 		.text = text_copy(text),
 		.remote = absolute,
+		.place = remote->kind == SPEC_SSH && role == SPEC_PLACE,
 		.directory = directory,
 	};
 	return 0;

@@ -15,7 +15,7 @@ enum spec_kind {
 	SPEC_NBD,		/* nbd://, nbds://, nbd+unix://, ...: an export, by libnbd's rules */
 	SPEC_QEMU,		/* qcow2:, vmdk:, vhdx:, vdi:, rbd:, what QEMU's block drivers open */
 	SPEC_ISCSI,		/* iscsi://portal/iqn/lun */
-	SPEC_SSH,		/* ssh://[user@]host/VOLUME: of another host that has volmig */
+	SPEC_SSH,		/* ssh://[user@]host[:port]/VOLUME, of another host: see far_name.h */
 };
 
 enum spec_role {
@@ -30,6 +30,7 @@ struct spec {
 	char *remote;		/* SPEC_NBD and what follows it: the text, file names in it made absolute; else NULL */
 	char *vg, *lv;		/* SPEC_LV: the group and the volume (NULL: the group itself); else NULL */
 	bool directory;		/* ends in '/': a directory for certain */
+	bool place;		/* SPEC_SSH: it was read as a place */
 };
 
 /*

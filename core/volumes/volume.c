@@ -39,6 +39,7 @@ static const struct volume_ops *const kinds[] = {
 	&file_volume_ops, &block_volume_ops, &lv_volume_ops, &nbd_volume_ops,
 	&qcow2_volume_ops, &vmdk_volume_ops, &vhdx_volume_ops, &vdi_volume_ops, &rbd_volume_ops,
 	&lun_volume_ops,
+	&ssh_volume_ops, &peer_volume_ops,
 };
 
 const struct volume_ops *volume_ops_by_kind(const char *kind)

@@ -19,6 +19,7 @@ struct guest_use;
 struct nbd;
 struct qemu_daemon;
 struct spec;
+struct ssh;
 
 /*
  * Everything the planner knows of one end.  Filled by volume_inspect(), which
@@ -74,7 +75,27 @@ struct facts {
 
 	/* A volume that QEMU opens, or with kind NULL a place for one; else NULL.  See qemu.h. */
 	struct qemu_facts *qemu;
+	/*
+	 * On another host.  "ssh": the host that we ask, and what it says; "peer":
+	 * we are the one that is asked, and far is what the asking host says of
+	 * its own end.  Also of a place with kind NULL there.
+	 */
+	char *host;		/* [user@]host[:port]; of a peer where it asks from; or NULL */
+	struct facts *far;	/* or NULL */
+	char *owner, *group;	/* file: names of uid and gid, in what goes to another host; or NULL */
 };
+
+/* Is it, or would it be, on another host? */
+static inline bool facts_is_far(const struct facts *facts)
+{
+	return facts->host != NULL;
+}
+
+/* What it is where it is. */
+static inline const struct facts *facts_there(const struct facts *facts)
+{
+	return facts->far ? facts->far : facts;
+}
 
 void facts_free(struct facts *facts);
 
@@ -182,6 +203,7 @@ struct volume {
 	int fd;			/* -1: there is nbd instead */
 	struct nbd *nbd;	/* the connection by which a remote volume is reached; else NULL */
 	struct qemu_daemon *daemon;	/* the process at the other end of that, where it is ours; else NULL */
+	struct ssh *ssh;	/* what that connection goes through, of another host's volume; else NULL */
 	uint32_t request_most;	/* the longest read or write that it takes, a multiple of 4096; 0: any */
 	int fd_buffered;	/* file opened for writing: for a tail that direct I/O cannot write; else -1 */
 	bool direct;		/* O_DIRECT works; else direct_reason says why not */
@@ -265,6 +287,7 @@ struct volume_ops {
 extern const struct volume_ops file_volume_ops, block_volume_ops, lv_volume_ops, nbd_volume_ops;
 extern const struct volume_ops qcow2_volume_ops, vmdk_volume_ops, vhdx_volume_ops, vdi_volume_ops;
 extern const struct volume_ops rbd_volume_ops, lun_volume_ops;
+extern const struct volume_ops ssh_volume_ops, peer_volume_ops;	/* on another host */
 
 /* NULL: there is no such kind. */
 const struct volume_ops *volume_ops_by_kind(const char *kind);

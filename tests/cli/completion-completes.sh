@@ -76,13 +76,13 @@ for command in $(commands); do
 		case $option in
 		--limit)
 			is "keys of limits for $command" "$(offers "$command" "$option" = d)" device= ;;
-		--from | --to)
+		--from | --to | --allow)
 			is "directories for $command $option" "$(offers "$command" "$option" = "$scratch/b")" "$scratch/bin/" ;;
 		--defaults | --max-latency | --rate-profile | --retries | --select | --window)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--chap-file | --metrics)
 			ok "files for $command $option" test -n "$(offers "$command" "$option" =)" ;;
-		--serial | --target | --timeout)
+		--serial | --target | --timeout | --lease)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--hook | --hook-timeout | --granularity | --max-pause | --domain | --disk | --interval | --keep | --thin)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;

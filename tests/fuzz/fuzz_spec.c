@@ -22,6 +22,7 @@ static void check_parsed(const struct spec *spec, const char *text, enum spec_ro
 	struct err err = ERR_INIT;
 
 	assert(!strcmp(spec->text, text));
+	assert(spec->place == (spec->kind == SPEC_SSH && role == SPEC_PLACE));
 	if (spec->kind == SPEC_LV) {
 		assert(!spec->path && spec->vg && *spec->vg && !strchr(spec->vg, '/'));
 		assert(spec->lv ? *spec->lv && !strchr(spec->lv, '/') : role == SPEC_PLACE);

@@ -36,6 +36,8 @@ static int parse(struct spec *spec, const char *text, enum spec_role role, const
 	if (ret == 0) {
 		assert_int_equal(err->class, ERR_NONE);
 		assert_string_equal(spec->text, text);
+		if (spec->kind == SPEC_SSH)
+			assert_int_equal(spec->place, role == SPEC_PLACE);
 		if (spec->kind == SPEC_LV) {
 			assert_null(spec->path);
 			assert_null(spec->remote);
@@ -192,6 +194,9 @@ static const struct {
 	{ "iscsi://h/iqn.2003-01.org:t", AS_BOTH, "is no name of a LUN", "file:iscsi://h/iqn.2003-01.org:t" },
 	{ "iscsi://h/iqn.2003-01.org:t/1?x=y", AS_BOTH, "no such option", "" },
 	{ "ssh://", AS_BOTH, "names no volume of another host", "file:ssh://" },
+	{ "ssh://root@host", AS_BOTH, "no volume there", "file:ssh" },
+	{ "ssh://-oProxyCommand=x/vg0/web", AS_BOTH, "no host's name", "file:ssh" },
+	{ "ssh://h/nbd://x/y", AS_BOTH, "can be named", "file:ssh" },
 };
 
 /* Names of volumes elsewhere, and what they are in any directory. */

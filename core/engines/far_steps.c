@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The steps of a move whose other end is on another host.  That host's part is
+ * a job of its own (core/serve.h); here it is asked for piece by piece, and
+ * each piece may be asked for again.
+ *
+ * The order keeps one whole copy and one owner, whoever dies when:
+ *
+ * To another host: the copy there is durable, proven, and has its name; then
+ * that host journals that it is not the job's to remove any more (the point of
+ * no return); then this one does; then the source goes.  A crash between the
+ * two leaves the source, and a destination that is whole and kept: this side
+ * can only go on, since that one refuses to take it back.
+ *
+ * From another host: the copy here is durable, proven, and has its name; this
+ * side journals the commit (the point of no return); then that host is told,
+ * journals it, and removes the source.  What nobody tells it is not removed.
+ */
+#include "engines/far_steps.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engines/leaves.h"
+#include "engines/step.h"
+#include "support/err.h"
+#include "support/json.h"
+#include "sys/wire.h"
+#include "volumes/far.h"
+
+#define UNDO_MS 20000		/* an abort does not wait for a host that is not there */
+#define LEAVES_AT_ONCE 4096
+
+static json_t *request(const char *what)
+{
+	return json_pack("{s:s}", "do", what);
+}
+
+static int ask(struct step_context *ctx, json_t *message, json_t **ret, struct err *err)
+{
+	return far_ask_job(ctx->move->far.host, ctx->job_id, message, ctx->move->stall_ms, ctx->mon, ret, err);
+}
+
+/* A host that cannot be asked may be asked later; what it refuses or fails at is its answer. */
+static enum step_result result_of(struct err *err)
+{
+	if (err->class == ERR_UNSURE)
+		return STEP_UNSURE;
+	err->class = ERR_STOPPED;
+	return STEP_STOPPED;
+}
+
+static void take_notes(struct step_context *ctx, const json_t *reply)
+{
+	const json_t *note;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(reply, "job"), "notes"), i, note) {
+		const char *text = json_string_value(note);
+
+		if (text && !text_list_has(&ctx->record->notes, text))
+			text_list_add(&ctx->record->notes, text_copy(text));
+	}
+}
+
+/* The volume there, as that host says that it is now. */
+static int take_facts(const struct step_context *ctx, const json_t *reply, struct facts *ret, struct err *err)
+{
+	const struct far_move *far = &ctx->move->far;
+	const struct facts *planned = far->is_source ? &ctx->move->source : &ctx->move->destination;
+	struct facts there = { 0 };
+
+	if (facts_from_json(&there, json_object_get(json_object_get(reply, "job"), "facts"), err) < 0)
+		return -1;
+	if (facts_is_far(&there) || !there.kind || !there.path) {
+		facts_free(&there);
+		return err_set(err, ERR_FAILED, far->host, "does not say what volume it has");
+	}
+	far_facts(far->host, planned->spec, &there, ret);
+	return 0;
+}
+
+static enum step_result prepare_run(struct step_context *ctx, struct err *err)
+{
+	const struct move *move = ctx->move;
+	struct facts now = { 0 };
+	enum step_result result = STEP_UNDONE;
+	json_t *reply = NULL;
+	char *why = NULL;
+
+	if (ask(ctx, json_pack("{s:s, s:O}", "do", "begin", "wanted", move->far.wanted), &reply, err) < 0) {
+		/* Nobody knows how far it came: it is asked again. */
+		if (err->number == WIRE_LOST || err->class == ERR_STOPPED)
+			result = result_of(err);
+		goto out;
+	}
+	if (take_facts(ctx, reply, &now, err) < 0)
+		goto out;
+	if (move->far.is_source) {
+		why = facts_not_same(&move->source, &now, false);
+		if (!why)
+			why = facts_changed(&move->source, &now, false);
+		if (why) {
+			err_set(err, ERR_REFUSED, move->source.path,
+				"the source is not as it was when the job was planned: %s", why);
+			goto out;
+		}
+	} else {
+		facts_free(&ctx->record->target);
+		ctx->record->target = now;
+		now = (struct facts){ 0 };
+	}
+	take_notes(ctx, reply);
+	result = STEP_DONE;
+out:
+	free(why);
+	facts_free(&now);
+	json_decref(reply);
+	return result;
+}
+
+static int prepare_undo(struct step_context *ctx, struct err *err)
+{
+	const char *host = ctx->move->far.host;
+
+	if (far_ask_job(host, ctx->job_id, request("abort"), UNDO_MS, NULL, NULL, err) == 0) {
+		if (!ctx->move->far.is_source)
+			facts_free(&ctx->record->target);
+		return 0;
+	}
+	if (err->number == ENOENT)
+		return 0;
+	if (!ctx->forget) {
+		if (!*err->next)
+			err_next(err, "bring %s back, or leave its part to it (its lease ends by itself): volmig abort --forget %s",
+				 host, ctx->job_id);
+		return -1;
+	}
+	text_list_add(&ctx->record->notes, text_format(
+		"%s could not be asked to take its part back: it does so by itself when its lease is over", host));
+	return 0;
+}
+
+static char *far_path(const struct move *move)
+{
+	return text_copy(move->far.is_source ? move->source.path : move->destination.path);
+}
+
+const struct step_ops prepare_far_step = {
+	.name	= "prepare-far",
+	.state	= "prepared",
+	.run	= prepare_run,
+	.undo	= prepare_undo,
+	.object	= far_path,
+};
+
+static enum step_result publish_run(struct step_context *ctx, struct err *err)
+{
+	json_t *reply = NULL;
+	struct facts now = { 0 };
+
+	if (ask(ctx, request("publish"), &reply, err) < 0)
+		return result_of(err);
+	if (take_facts(ctx, reply, &now, err) < 0) {
+		json_decref(reply);
+		return result_of(err);
+	}
+	facts_free(&ctx->record->target);
+	ctx->record->target = now;
+	take_notes(ctx, reply);
+	json_decref(reply);
+	return STEP_DONE;
+}
+
+const struct step_ops publish_far_step = {
+	.name	= "publish-far",
+	.run	= publish_run,
+	.object	= far_path,
+};
+
+static enum step_result commit_run(struct step_context *ctx, struct err *err)
+{
+	json_t *reply = NULL;
+
+	if (step_check_source(ctx, true, move_shut_off_users(ctx->move), err) < 0)
+		return STEP_STOPPED;
+	/* point of no return: that host has it in its journal when it answers, and we when this step is done */
+	if (ask(ctx, request("commit"), &reply, err) < 0)
+		return result_of(err);
+	ctx->record->allocated_after = json_get_u64(json_object_get(reply, "job"), "allocated");
+	json_decref(reply);
+	return STEP_DONE;
+}
+
+/* It may have been committed there, and nobody has told us. */
+static int commit_may_undo(struct step_context *ctx, struct err *err)
+{
+	const struct far_move *far = &ctx->move->far;
+	struct err why = ERR_INIT;
+	json_t *reply = NULL;
+	bool committed;
+
+	if (far_ask_job(far->host, ctx->job_id, request("check"), UNDO_MS, NULL, &reply, &why) < 0) {
+		if (why.number == ENOENT)
+			return 0;
+		if (why.number == WIRE_LOST && !ctx->forget) {
+			err_set(err, ERR_UNSURE, far->host, "cannot be asked whether it has committed the job: %s",
+				why.cause);
+			return err_next(err, "bring it back, then volmig resume %s or abort it", ctx->job_id);
+		}
+		/* It answers that the destination is not as it should be; committed it is not. */
+		return why.number == WIRE_LOST || why.class != ERR_REFUSED ? 0 :
+		       err_set(err, ERR_REFUSED, far->host, "%s", why.cause);
+	}
+	committed = json_get_bool(json_object_get(reply, "job"), "committed");
+	json_decref(reply);
+	if (!committed)
+		return 0;
+	err_set(err, ERR_REFUSED, ctx->job_id, "%s has committed the job already", far->host);
+	return err_next(err, "volmig resume %s", ctx->job_id);
+}
+
+const struct step_ops commit_far_step = {
+	.name		= "commit-far",
+	.state		= "committed",
+	.irrevocable	= true,
+	.run		= commit_run,
+	.may_undo	= commit_may_undo,
+	.object		= far_path,
+};
+
+/* Its job is ended: of a destination what is left to be done, of a source its removal. */
+static enum step_result finish_run(struct step_context *ctx, struct err *err)
+{
+	json_t *reply = NULL;
+
+	if (ask(ctx, request("finish"), &reply, err) < 0) {
+		/* Its lease was over: what was committed there was finished there, and is forgotten at some time. */
+		if (err->number == ENOENT && !ctx->move->far.is_source)
+			return STEP_DONE;
+		return result_of(err);
+	}
+	take_notes(ctx, reply);
+	json_decref(reply);
+	return STEP_DONE;
+}
+
+const struct step_ops finish_far_step = {
+	.name		= "finish-far",
+	.irrevocable	= true,
+	.run		= finish_run,
+	.object		= far_path,
+};
+
+int far_check(struct step_context *ctx, const struct facts *end, struct err *err)
+{
+	const struct move *move = ctx->move;
+
+	if (!move->far.host || (end == &move->source) != move->far.is_source)
+		return 0;
+	/* After the commit there is nothing that could be checked: it may be gone. */
+	if (far_ask_job(move->far.host, ctx->job_id, request("check"), move->stall_ms, ctx->mon, NULL, err) == 0)
+		return 0;
+	err->class = ERR_STOPPED;
+	return -1;
+}
+
+/* Where do the two differ?  What that host has read is asked for. */
+static int find_difference(struct step_context *ctx, struct leaves *leaves, struct err *err)
+{
+	uint64_t count = leaves_count(leaves), differing = 0, first = 0, i = 0;
+
+	while (i < count) {
+		json_t *reply = NULL;
+		const json_t *list;
+		size_t n;
+
+		if (ask(ctx, json_pack("{s:s, s:I}", "do", "leaves", "first", (json_int_t)i), &reply, err) < 0)
+			return -1;
+		list = json_object_get(reply, "leaves");
+		for (n = 0; n < json_array_size(list) && i < count; n++, i++) {
+			const char *theirs = json_string_value(json_array_get(list, n));
+			char hex[HASH_HEX];
+			struct hash hash;
+
+			if (leaves_get(leaves, i, &hash, err) < 0) {
+				json_decref(reply);
+				return -1;
+			}
+			if ((!theirs || strcmp(theirs, hash_hex(&hash, hex))) && !differing++)
+				first = i;
+		}
+		json_decref(reply);
+		if (!n)
+			break;
+	}
+	err_set(err, ERR_FAILED, ctx->record->target.path,
+		"read back there differs from what was read from the source at byte %llu (%llu of %llu MiB differ)",
+		(unsigned long long)(first * LEAF_BYTES), (unsigned long long)differing,
+		(unsigned long long)count);
+	err->number = BLOCK_DIFFERS;
+	return -1;
+}
+
+int far_verify(struct step_context *ctx, struct leaves *leaves, struct err *err)
+{
+	char hex[HASH_HEX];
+	struct hash root;
+	json_t *reply = NULL;
+	const char *theirs;
+	bool equal;
+
+	if (ask(ctx, request("prove"), &reply, err) < 0)
+		return -1;
+	if (leaves_root(leaves, &root, err) < 0) {
+		json_decref(reply);
+		return -1;
+	}
+	hash_hex(&root, hex);
+	theirs = json_get_string(json_object_get(reply, "job"), "tree_hash");
+	equal = theirs && !strcmp(theirs, hex);
+	json_decref(reply);
+	return equal ? 0 : find_difference(ctx, leaves, err);
+}
+
+static void pass_phase(struct monitor *mon, const char *name, uint64_t total)
+{
+	monitor_phase(((struct far_monitor *)mon)->to, name, total);
+}
+
+static void pass_advance(struct monitor *mon, uint64_t done)
+{
+	struct far_monitor *self = (struct far_monitor *)mon;
+
+	monitor_advance(self->to, done);
+	far_ping(self->host);
+}
+
+static void pass_tick(struct monitor *mon)
+{
+	struct far_monitor *self = (struct far_monitor *)mon;
+
+	monitor_tick(self->to);
+	far_ping(self->host);
+}
+
+static int pass_durable(struct monitor *mon, const struct mark *mark, struct err *err)
+{
+	return monitor_durable(((struct far_monitor *)mon)->to, mark, err);
+}
+
+struct monitor *far_monitor(struct far_monitor *self, const struct step_context *ctx)
+{
+	if (!ctx->move->far.host)
+		return ctx->mon;
+	*self = (struct far_monitor){
+		.base = { .phase = pass_phase, .advance = pass_advance, .tick = pass_tick,
+			  .durable = pass_durable },
+		.to = ctx->mon,
+		.host = ctx->move->far.host,
+	};
+	return &self->base;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The bytes of a served volume: nbdkit takes this process's place, with the
+ * volume open, claimed and known to be the right one.  It serves the one
+ * connection that there is, its standard input and output, and ends with it.
+ */
+#include "serve_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "support/clock.h"
+#include "support/err.h"
+#include "support/json.h"
+#include "sys/uuid.h"
+
+#define END_NS 20000000000ULL		/* a process whose I/O is stuck may take its time */
+#define TERM_NS 5000000000ULL
+
+int serve_end_process(pid_t pid, bool gently, const char *object, struct err *err)
+{
+	uint64_t begin = clock_ns();
+	int fd = pidfd_open(pid, 0), sent = 0;
+	int signal_ = gently ? SIGTERM : SIGKILL;
+
+	if (fd < 0)
+		return errno == ESRCH ? 0 : err_sys(err, errno, object, "cannot reach pid %d", (int)pid);
+	/* Until it has ended; waited for it need not be. */
+	while (poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 10) <= 0) {
+		uint64_t passed = clock_ns() - begin;
+
+		if (gently && passed > TERM_NS)
+			signal_ = SIGKILL;
+		if (sent != signal_ && pidfd_send_signal(fd, signal_, NULL, 0) < 0)
+			break;
+		sent = signal_;
+		if (passed > END_NS) {
+			close(fd);
+			return err_set(err, ERR_STOPPED, object, "pid %d does not end", (int)pid);
+		}
+	}
+	close(fd);
+	return 0;
+}
+
+int serve_lock(const char *job_dir, const char *name, pid_t *ret_holder)
+{
+	char *path = text_format("%s/%s", job_dir, name);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	free(path);
+	*ret_holder = 0;
+	if (fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0)
+		return fd;
+	lock.l_type = F_WRLCK;
+	if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		*ret_holder = lock.l_pid;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int serve_end_data(const char *job_dir, struct err *err)
+{
+	pid_t holder;
+	int fd;
+
+	while ((fd = serve_lock(job_dir, "data", &holder)) < 0 && holder > 0)
+		if (serve_end_process(holder, false, job_dir, err) < 0)
+			return -1;
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+static int refuse(struct err *err, const char *id, const char *cause)
+{
+	return err_set(err, ERR_REFUSED, id, "%s", cause);
+}
+
+/* Which volume of the job is it, and may it be opened so now? */
+static int open_volume(const struct session *session, const struct job *job, bool write,
+		       struct volume *vol, struct err *err)
+{
+	const struct move *move = &job->plan.move;
+	bool is_source = facts_is_far(&move->destination);
+
+	if (!job->plan.serve || job->ended || job->aborting || job->steps_done >= job->plan.step_count ||
+	    job->plan.steps[job->steps_done] != &serve_step || !job->step_begun)
+		return refuse(err, job->id, "the job is not at the point where its bytes are moved");
+	if (write && is_source)
+		return refuse(err, job->id, "the volume is the source, and only read");
+	if (job_worker(session->state_dir, job->id) <= 0)
+		return refuse(err, job->id, "nobody has the job's control channel");
+	return volume_open(vol, is_source ? &move->source : &job->record.target,
+			   write ? OPEN_WRITE : OPEN_READ, job->same_boot, err);
+}
+
+/* What nbdkit shall have of ours. */
+static int keep_open(int fd, struct err *err)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	if (flags < 0 || fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) < 0)
+		return err_sys(err, errno, NULL, "cannot hand the volume over");
+	return 0;
+}
+
+/* ssh gives a program that it starts a short PATH, or none. */
+static const char *find_nbdkit(void)
+{
+	static const char *const paths[] = {
+		"/usr/bin/nbdkit", "/usr/sbin/nbdkit", "/usr/local/bin/nbdkit", "/usr/local/sbin/nbdkit",
+	};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (access(paths[i], X_OK) == 0)
+			return paths[i];
+	return NULL;
+}
+
+int serve_data(struct session *session, const json_t *hello, struct err *err)
+{
+	const char *text = json_get_string(hello, "job");
+	bool write = json_get_bool(hello, "write");
+	struct volume vol = VOLUME_INIT;
+	struct job job = { .lock = -1 };
+	struct err ignored = ERR_INIT;
+	char id[JOB_ID_SIZE], path[64];
+	const char *program;
+	int lock = -1, ret = -1;
+	pid_t holder;
+
+	if (!text || !uuid_canonical(text, id))
+		return refuse(err, NULL, "no job is named");
+	if (!job_exists(session->state_dir, id))
+		return refuse(err, id, "there is no such job here");
+	if (job_open(session->state_dir, id, JOB_LOOK, &job, err) < 0)
+		goto out;
+	if (!job.plan.serve) {
+		refuse(err, id, "the job is none that is served");
+		goto out;
+	}
+	/* One that is left of a broken connection may still have requests to do. */
+	if (serve_end_data(job.dir, err) < 0)
+		goto out;
+	lock = serve_lock(job.dir, "data", &holder);
+	if (lock < 0) {
+		refuse(err, id, "another process has just begun to serve it");
+		goto out;
+	}
+	if (open_volume(session, &job, write, &vol, err) < 0 || keep_open(vol.fd, err) < 0 ||
+	    keep_open(lock, err) < 0)
+		goto out;
+	program = find_nbdkit();
+	if (!program) {
+		err_set(err, ERR_REFUSED, "nbdkit", "is not installed on this host");
+		err_next(err, "install the package nbdkit there");
+		goto out;
+	}
+	snprintf(path, sizeof(path), "file=/proc/self/fd/%d", vol.fd);
+	if (wire_send(&session->wire, json_pack("{s:b, s:I, s:i}", "ok", 1, "bytes", (json_int_t)vol.bytes,
+						"align", (int)vol.align), 30000, err) < 0)
+		goto out;
+	/* The protocol's own descriptors are nbdkit's standard ones again. */
+	if (dup2(session->wire.in, STDIN_FILENO) < 0 || dup2(session->wire.out, STDOUT_FILENO) < 0) {
+		err_sys(err, errno, NULL, "cannot hand the channel over");
+		goto out;
+	}
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	execl(program, "nbdkit", "--single", write ? "--foreground" : "--readonly", "file", path,
+	      "fadvise=sequential", (char *)NULL);
+	/* Nobody would understand us any more. */
+	_exit(127);
+out:
+	volume_close(&vol, &ignored);
+	if (lock >= 0)
+		close(lock);
+	job_close(&job);
+	return ret;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Any bytes as a line from another host: refused with a reason, or a request that holds what it promises. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "support/err.h"
+#include "sys/wire.h"
+#include "volumes/far_name.h"
+#include "wanted.h"
+
+static void check_wanted(const struct wanted *wanted)
+{
+	struct request request = wanted_request(wanted);
+	const struct facts *peer = &wanted->peer;
+	const char *name = strrchr(peer->path, '/');
+
+	assert(request.command == COMMAND_MIGRATE || request.command == COMMAND_COPY);
+	assert(*wanted->name && *wanted->from);
+	/* It can become the name of a file in a directory, and of nothing else. */
+	assert(name && name[1] && strcmp(name, "/.") && strcmp(name, "/.."));
+	assert(!strcmp(peer->kind, "peer") && facts_is_far(peer) && peer->far);
+	assert(peer->far->kind || wanted->is_source);
+	assert(peer->bytes < (uint64_t)1 << 62 && peer->mode <= 0777);
+	assert(!peer->lv && !peer->far->lv && !peer->far->far);
+}
+
+static void check_line(const char *text, size_t size)
+{
+	struct err err = ERR_INIT;
+	struct wanted wanted = { 0 };
+	json_t *json = wire_parse(text, size, &err);
+
+	if (!json) {
+		assert(err.class == ERR_REFUSED && *err.cause);
+		return;
+	}
+	if (wanted_from_json(&wanted, json, &err) == 0) {
+		check_wanted(&wanted);
+		wanted_free(&wanted);
+	} else {
+		assert(err.class == ERR_REFUSED && *err.cause);
+	}
+	json_decref(json);
+}
+
+static void check_name(const char *text)
+{
+	struct far_host host = { 0 };
+	struct err err = ERR_INIT;
+	char *name = NULL, *again;
+
+	if (far_name_parse(text, true, &host, &name, &err) < 0) {
+		assert(err.class == ERR_USAGE && *err.cause && !host.host && !name);
+		return;
+	}
+	/* ssh must not take it for an option. */
+	assert(*host.host && *host.host != '-' && (!host.user || (*host.user && *host.user != '-')));
+	assert(*name && host.port <= 65535);
+	again = far_host_text(&host);
+	assert(*again);
+	free(again);
+	free(name);
+	far_host_free(&host);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	if (!text)
+		abort();
+	if (size)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	check_line(text, size);
+	check_name(text);
+	free(text);
+	return 0;
+}
