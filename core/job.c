@@ -319,7 +319,6 @@ bool job_committed(const struct job *job)
 static int job_open_at(const char *state_dir, const char *id, enum job_open_mode mode,
 		       struct job *job, struct err *err)
 {
-	bool marked;
 	char *path;
 	int ret = -1;
 
@@ -336,9 +335,9 @@ static int job_open_at(const char *state_dir, const char *id, enum job_open_mode
 	free(path);
 	if (ret == 0 && !job->plan.step_count)
 		ret = err_set(err, ERR_REFUSED, id, "the job was never planned to its end: nothing was touched");
-	/* It always is, but where somebody has removed that. */
+	/* It always is, but for one of a version before, and where somebody has removed that. */
 	if (ret == 0 && mode == JOB_WORK && !job->ended)
-		ret = job_mark_open(state_dir, id, &marked, err);
+		ret = job_mark_open_again(state_dir, id, err);
 	if (ret < 0 && !*err->object)
 		snprintf(err->object, sizeof(err->object), "%s", id);
 	return ret;

@@ -243,6 +243,20 @@ int job_state_dir_make(const char *state_dir, struct err *err)
 	return ret < 0 ? -1 : make_open(state_dir, err);
 }
 
+int job_mark_open_again(const char *state_dir, const char *id, struct err *err)
+{
+	char *path = text_format("%s/open", state_dir);
+	struct err none = ERR_INIT;
+	bool made;
+	int ret = 0;
+
+	/* Where there is no room for the directory all journals are read, this one's too. */
+	if (make_open(state_dir, &none) == 0 || access(path, F_OK) == 0)
+		ret = job_mark_open(state_dir, id, &made, err);
+	free(path);
+	return ret;
+}
+
 int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret_ids,
 			struct err *err)
 {

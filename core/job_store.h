@@ -73,6 +73,9 @@ int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret
 int job_mark_open(const char *state_dir, const char *id, bool *ret_made, struct err *err);
 void job_mark_ended(const char *state_dir, const char *id);
 
+/* The same for one that is gone on with, not under the lock: it is marked, but where that was removed or never was. */
+int job_mark_open_again(const char *state_dir, const char *id, struct err *err);
+
 /* Is there a job of that id, planned to its end? */
 bool job_exists(const char *state_dir, const char *id);
 

@@ -93,6 +93,13 @@ is "... and open" "$(ls "$VOLMIG_STATE_DIR/open")" 22222222-2222-4333-8444-55555
 rm -r "$VOLMIG_STATE_DIR/open"
 must_fail 3 "it holds its volumes, also where that was forgotten" "$VOLMIG" copy -q --create ./a/v ./b/z
 is "... it is open again" "$(ls "$VOLMIG_STATE_DIR/open")" 22222222-2222-4333-8444-555555555555
+rm -r "$VOLMIG_STATE_DIR/open"
+"$VOLMIG_INJECT_BIN" resume -q 22222222-2222-4333-8444-555555555555 2>"$scratch/why"
+is "resume goes on with one of a version that did not note it" "$(grep -c "hook pre-" "$scratch/why")" 1
+is "... it is open again" "$(ls "$VOLMIG_STATE_DIR/open")" 22222222-2222-4333-8444-555555555555
+rm -r "$VOLMIG_STATE_DIR/open"
+ok "abort ends one" "$VOLMIG" abort -q 22222222-2222-4333-8444-555555555555
+is "... and none is open" "$(ls "$VOLMIG_STATE_DIR/open")" ""
 
 # --- on a terminal
 
