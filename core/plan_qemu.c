@@ -66,7 +66,8 @@ int plan_check_removal(const struct move *move, struct err *err)
 		return -1;
 	if (source->qemu->snapshots) {
 		err_set(err, ERR_REFUSED, source->spec, "has snapshots, and so cannot be removed");
-		return err_next(err, "remove them first (rbd snap purge), or use --keep-source");
+		return err_next(err, "remove them first (%s), or use --keep-source",
+				qemu_is_rbd(source) ? "rbd snap purge" : "qemu-img snapshot -d");
 	}
 	return 0;
 }
@@ -82,6 +83,9 @@ static void warn_of_source(struct plan *plan)
 		text_list_add(&plan->warnings, text_format(
 			"%s stands on %s: the copy holds all of both and stands alone",
 			plan->move.source.path, qemu->chain.items[0]));
+	if (qemu->snapshots)
+		text_list_add(&plan->warnings, text_format(
+			"%s has snapshots, and the copy has none of them", plan->move.source.path));
 	if (qemu->parent)
 		text_list_add(&plan->warnings, text_format(
 			"%s is a clone of %s: the copy holds all of both and stands alone",

@@ -33,10 +33,29 @@ static char *image_name(const char *format, const char *path)
 	return name;
 }
 
-/* What of an image, the first of a chain, is in the way; free it. */
-static char *why_unusable(const json_t *info)
+/*
+ * VMDK may be a description only, of other files with the data: whoever writes
+ * to those, or is to remove them, does not see it in the one that was named.
+ */
+static const char *file_elsewhere(const json_t *data, const char *path)
+{
+	const json_t *extent;
+	size_t i;
+
+	json_array_foreach(json_object_get(data, "extents"), i, extent) {
+		const char *name = json_get_string(extent, "filename");
+
+		if (name && strcmp(name, path))
+			return name;
+	}
+	return NULL;
+}
+
+/* What of an image of a chain, at path, is in the way; free it. */
+static char *why_unusable(const json_t *info, const char *path)
 {
 	const json_t *data = json_object_get(json_object_get(info, "format-specific"), "data");
+	const char *elsewhere = file_elsewhere(data, path);
 
 	if (json_get_bool(info, "encrypted") || json_object_get(data, "encrypt"))
 		return text_copy("it is encrypted, and its key is not known here");
@@ -46,6 +65,8 @@ static char *why_unusable(const json_t *info)
 		return text_copy("it was not closed in order (dirty): qemu-img check -r all mends it");
 	if (json_object_get(data, "data-file"))
 		return text_copy("its data is in another file (data_file)");
+	if (elsewhere)
+		return text_format("its data is in another file, %s: qemu-img convert makes one of both", elsewhere);
 	return NULL;
 }
 
@@ -59,7 +80,7 @@ static int read_chain(const json_t *chain, struct qemu_image *image, struct err 
 				      json_get_string(info, "backing-filename");
 
 		if (!image->unusable)
-			image->unusable = why_unusable(info);
+			image->unusable = why_unusable(info, i ? json_get_string(info, "filename") ?: path : path);
 		if (!backing)
 			continue;
 		text_list_add(&image->chain, text_copy(backing));
@@ -70,6 +91,7 @@ static int read_chain(const json_t *chain, struct qemu_image *image, struct err 
 	info = json_array_get(chain, 0);
 	image->bytes = json_get_u64(info, "virtual-size");
 	image->cluster = json_get_u64(info, "cluster-size");
+	image->snapshots = json_array_size(json_object_get(info, "snapshots"));
 	if (!json_is_integer(json_object_get(info, "virtual-size")))
 		return err_set(err, ERR_REFUSED, path, "qemu-img does not tell its size");
 	return 0;

@@ -13,6 +13,7 @@ struct err;
 struct qemu_image {
 	uint64_t bytes;			/* what the guest sees; a multiple of 512 */
 	uint64_t cluster;		/* the format's unit, or 0 */
+	uint64_t snapshots;		/* kept within the image: a copy has none of them */
 	struct text_list chain;		/* paths of what it stands on, the nearest first */
 	char *unusable;			/* why it cannot be read or written: "encrypted", ...; or NULL */
 };

@@ -46,6 +46,7 @@ void qemu_name_free(struct qemu_name *name);
 /* What facts hold of such a volume, or of the place for one (then facts->kind is NULL). */
 struct qemu_facts {
 	const char *driver;
+	uint64_t snapshots;		/* of it alone: they go with it, and no copy has them */
 
 	/* Image files; who they are is told by dev and ino, as of any file. */
 	uint64_t cluster;		/* the format's unit of allocation */
@@ -58,7 +59,6 @@ struct qemu_facts {
 	char *conf, *user;
 	char *id;			/* the image's, which it keeps when it is renamed */
 	char *parent;			/* that it is a clone of; or NULL */
-	uint64_t snapshots;
 	uint64_t object_bytes;
 
 	/* iSCSI, by QEMU's own initiator. */

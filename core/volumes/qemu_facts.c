@@ -60,6 +60,7 @@ json_t *qemu_facts_to_json(const struct qemu_facts *facts)
 		json_put(json, "chap_file", json_name(facts->chap_file));
 		return json;
 	}
+	json_put(json, "snapshots", json_u64(facts->snapshots));
 	if (strcmp(facts->driver, "rbd")) {
 		json_put(json, "cluster", json_u64(facts->cluster));
 		json_put(json, "chain", list_to_json(&facts->chain));
@@ -73,7 +74,6 @@ json_t *qemu_facts_to_json(const struct qemu_facts *facts)
 	json_put(json, "user", json_text(facts->user));
 	json_put(json, "id", json_text(facts->id));
 	json_put(json, "parent", json_text(facts->parent));
-	json_put(json, "snapshots", json_u64(facts->snapshots));
 	json_put(json, "object_bytes", json_u64(facts->object_bytes));
 	return json;
 }

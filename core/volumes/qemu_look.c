@@ -169,6 +169,7 @@ static int look_at_image(const char *driver, unsigned flags, struct facts *facts
 		goto out;
 	facts->bytes = image.bytes;
 	facts->qemu->cluster = image.cluster;
+	facts->qemu->snapshots = image.snapshots;
 	facts->qemu->unusable = image.unusable;
 	image.unusable = NULL;
 	for (size_t i = 0; i < image.chain.count; i++) {
