@@ -178,6 +178,8 @@ static int say(struct nbd *nbd, struct err *err, const char *what)
 	err_set(err, ERR_FAILED, nbd->name, "%s: %s", what, text ? text : "libnbd does not say why");
 	/* Of what TLS says there is no number. */
 	err->number = number ? number : EPROTO;
+	if (text && strstr(text, "requires TLS"))
+		err_next(err, "write nbds:// or nbds+unix://, with tls-certificates=DIR or tls-psk-file=FILE");
 	return -1;
 }
 
