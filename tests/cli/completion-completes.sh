@@ -55,6 +55,7 @@ for word in --verify=f '--verify = f' '--verify f'; do
 		"$([ "$word" = --verify=f ] && echo --verify=full || echo full)"
 done
 is "values, the cursor behind =" "$(offers migrate --verify =)" "$(lines full none)"
+is "how the name of an export begins" "$(offers migrate nbd+)" "$(lines nbd+unix:///)"
 is "directories for --state-dir" "$(offers --state-dir = "$scratch/b")" "$scratch/bin/"
 
 # What an option takes, as the program tells when it is given something else.
