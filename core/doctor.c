@@ -15,6 +15,7 @@
 #include "job.h"
 #include "perform.h"
 #include "report.h"
+#include "serve.h"
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/uuid.h"
@@ -77,6 +78,33 @@ enum job_standing doctor_standing(const struct doctor *doctor, const char *text,
 
 /* ---- the checks ---- */
 
+/*
+ * The part of another host's job: nothing to be done as long as that may come
+ * back for it.  True: it is one.
+ */
+static bool check_served(struct doctor *doctor, const struct job *job)
+{
+	uint64_t left_ms = serve_lease_left(job);
+	char time[TEXT_SIZE_MAX], *what;
+	struct err err = ERR_INIT;
+
+	if (!job->plan.serve)
+		return false;
+	what = text_format("a part of a job of another host, %s", serve_from(job));
+	if (left_ms) {
+		char *note = text_format("%s: %s, which may come back for it for %s more", job->id, what,
+					 text_duration(left_ms / 1000, time));
+
+		doctor_note(doctor, "jobs", note);
+		free(note);
+	} else {
+		doctor_found(doctor, "jobs", job->id, job->id, what, "volmig doctor --fix, or volmig abort it",
+			     doctor->fix && serve_expire(doctor->state_dir, job->id, &err) == 1);
+	}
+	free(what);
+	return true;
+}
+
 /* Each unfinished job, and what to do with it; one that is running is as it should be. */
 static void check_jobs(struct doctor *doctor)
 {
@@ -95,6 +123,10 @@ static void check_jobs(struct doctor *doctor)
 		what = text_format("unfinished (%s): %s -> %s", job_state(&job),
 				   job.plan.more_count ? job.plan.set : job.plan.move.source.path,
 				   job.plan.move.destination.path);
+		if (check_served(doctor, &job)) {
+			job_close(&job);
+			continue;
+		}
 		if (job.aborting)
 			next = text_format("volmig abort %s", id);
 		else if (job_committed(&job))

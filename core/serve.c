@@ -199,8 +199,6 @@ static int get_ready(struct session *session, struct err *err)
 
 	serve_renew(job);
 	serve_watch(session);
-	if (job->ended || job->aborting)
-		return 0;
 	if (run_steps(session, serve, err) < 0)
 		return -1;
 	return job->steps_done == serve && !job->step_begun ? job_begin_step(job, err) : 0;
@@ -213,6 +211,20 @@ static int get_id(const json_t *request, char id[static JOB_ID_SIZE], struct err
 	const char *text = json_get_string(request, "job");
 
 	return text && uuid_canonical(text, id) ? 0 : err_set(err, ERR_REFUSED, NULL, "no job is named");
+}
+
+/* What is asked of a job that has come to its end here, by its lease perhaps: it was done, or never will be. */
+static int of_ended(const struct session *session, const char *what, struct err *err)
+{
+	const struct job *job = &session->job;
+	bool abort_ = !strcmp(what, "abort");
+
+	if (job->ended && job->aborted == abort_ && strcmp(what, "leaves"))
+		return 0;
+	if (job->ended && !job->aborted)
+		return err_set(err, ERR_REFUSED, job->id, "the job is done on that host");
+	err_set(err, ERR_REFUSED, job->id, "that host has given its part up, its lease was over or somebody aborted it");
+	return err_next(err, "volmig abort %s, then start again", job->id);
 }
 
 /* What would be done: nothing is. */
@@ -283,6 +295,8 @@ static int do_begin(struct session *session, const json_t *request, json_t *repl
 	if ((job_exists(session->state_dir, id) ? take_up(session, id, wanted, err) :
 	     begin_new(session, id, wanted, err)) < 0)
 		return -1;
+	if (session->job.ended || session->job.aborting)
+		return of_ended(session, "begin", err);
 	return get_ready(session, err);
 }
 
@@ -360,8 +374,6 @@ static int do_finish(struct session *session, const json_t *request, json_t *rep
 {
 	struct job *job = &session->job;
 
-	if (job->ended)
-		return 0;
 	if (do_commit(session, request, reply, err) < 0 ||
 	    run_steps(session, job->plan.step_count, err) < 0)
 		return -1;
@@ -375,8 +387,6 @@ static int do_abort(struct session *session, const json_t *request, json_t *repl
 
 	(void)request;
 	(void)reply;
-	if (job->ended)
-		return 0;
 	if (serve_end_data(job->dir, err) < 0 || run_undo(job, false, NULL, err) < 0)
 		return -1;
 	end_job(session, true, err);
@@ -446,9 +456,8 @@ static int handle(struct session *session, const json_t *request, json_t *reply,
 			continue;
 		if (requests[i].of_job && !session->attached)
 			return err_set(err, ERR_REFUSED, NULL, "the channel has no job yet");
-		if (requests[i].of_job && session->job.ended && strcmp(what, "finish") && strcmp(what, "abort"))
-			return err_set(err, ERR_REFUSED, session->job.id, "the job has ended on that host (%s)",
-				       job_state(&session->job));
+		if (requests[i].of_job && session->job.ended)
+			return of_ended(session, what, err);
 		if (requests[i].handle(session, request, reply, err) < 0)
 			return -1;
 		/* What the other side will take for true has to be on the disk. */

@@ -86,6 +86,14 @@ static int refuse(struct err *err, const char *id, const char *cause)
 	return err_set(err, ERR_REFUSED, id, "%s", cause);
 }
 
+/* But it may be otherwise in a moment. */
+static int refuse_now(struct err *err, const char *id, const char *cause)
+{
+	refuse(err, id, cause);
+	err->number = EAGAIN;
+	return -1;
+}
+
 /* Which volume of the job is it, and may it be opened so now? */
 static int open_volume(const struct session *session, const struct job *job, bool write,
 		       struct volume *vol, struct err *err)
@@ -99,7 +107,7 @@ static int open_volume(const struct session *session, const struct job *job, boo
 	if (write && is_source)
 		return refuse(err, job->id, "the volume is the source, and only read");
 	if (job_worker(session->state_dir, job->id) <= 0)
-		return refuse(err, job->id, "nobody has the job's control channel");
+		return refuse_now(err, job->id, "nobody has the job's control channel");
 	return volume_open(vol, is_source ? &move->source : &job->record.target,
 			   write ? OPEN_WRITE : OPEN_READ, job->same_boot, err);
 }
@@ -154,7 +162,7 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 		goto out;
 	lock = serve_lock(job.dir, "data", &holder);
 	if (lock < 0) {
-		refuse(err, id, "another process has just begun to serve it");
+		refuse_now(err, id, "another process has just begun to serve it");
 		goto out;
 	}
 	if (open_volume(session, &job, write, &vol, err) < 0 || keep_open(vol.fd, err) < 0 ||

@@ -312,9 +312,12 @@ int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *r
 	json_t *greeting = json_pack("{s:s, s:s, s:b}", "channel", "data", "job", used_job, "write", (int)write);
 	struct ssh ssh = SSH_INIT;
 	struct wire wire = WIRE_INIT;
+	struct err ignored = ERR_INIT;
 	json_t *reply = NULL;
 
-	/* It is given to who has the control channel. */
+	/* It is given to who has the control channel, which may have died unnoticed. */
+	if (line.job && exchange(&line.wire, host, json_pack("{s:s}", "do", "ping"), PING_MS, NULL, NULL, &ignored) < 0)
+		far_hang_up();
 	if (attach(host, used_job, false, err) < 0) {
 		json_decref(greeting);
 		return -1;
