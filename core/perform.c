@@ -497,9 +497,40 @@ static int rewind_move(struct job *job, size_t of, struct err *err)
 	return 0;
 }
 
+/*
+ * Once its definition names the new volumes, the domain may have run on them,
+ * and only they have what it wrote: they must not be written to again.
+ */
+static int is_given_over(struct job *job, bool *ret_given, struct err *err)
+{
+	struct step_part parts[PLAN_MOVES_MAX];
+	struct step_context ctx = {
+		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
+		.parts = parts, .part_count = plan_moves(&job->plan), .same_boot = job->same_boot,
+	};
+	bool old = false;
+
+	*ret_given = is_repointed(job);
+	/* What became of a change that was only begun, the definition tells. */
+	if (!*ret_given || job->plan.steps[job->steps_done] != &repoint_step)
+		return 0;
+	for (size_t i = 0; i < ctx.part_count; i++)
+		parts[i] = (struct step_part){ plan_move(&job->plan, i), job_record(job, i) };
+	if (cold_move_names_old(&ctx, &old, err) < 0)
+		return -1;
+	*ret_given = !old;
+	return 0;
+}
+
 static int rewind_unproven(struct job *job, struct err *err)
 {
-	for (size_t i = 0; i < plan_moves(&job->plan); i++)
+	bool given;
+
+	if (job_committed(job))
+		return 0;
+	if (is_given_over(job, &given, err) < 0)
+		return -1;
+	for (size_t i = 0; !given && i < plan_moves(&job->plan); i++)
 		if (rewind_move(job, i, err) < 0)
 			return -1;
 	return 0;

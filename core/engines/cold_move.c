@@ -235,6 +235,18 @@ out:
 	return result;
 }
 
+int cold_move_names_old(const struct step_context *ctx, bool *ret_old, struct err *err)
+{
+	struct sight sight = { 0 };
+
+	if (look(ctx, &sight, err) < 0)
+		return -1;
+	*ret_old = !sight.gone && sight.definition == POINTS_OLD &&
+		   (!sight.running || sight.live == POINTS_OLD);
+	sight_free(&sight);
+	return 0;
+}
+
 static int stopped(struct err *err, const struct cold_move *cold, const char *cause, const char *next,
 		   const char *job_id)
 {

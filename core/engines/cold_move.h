@@ -4,10 +4,12 @@
 #define ENGINES_COLD_MOVE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct err;
 struct guest_use;
 struct move;
+struct step_context;
 
 /* All strings are owned; uuid NULL: no domain is concerned. */
 struct cold_move {
@@ -31,5 +33,11 @@ int cold_move_finish(struct move *move, struct err *err);
 void cold_move_free(struct cold_move *cold);
 json_t *cold_move_to_json(const struct cold_move *cold);
 int cold_move_from_json(struct cold_move *cold, const json_t *json, struct err *err);
+
+/*
+ * The step that changes the definition was begun: does it, and the domain if
+ * that runs, name the old volumes all the same?
+ */
+int cold_move_names_old(const struct step_context *ctx, bool *ret_old, struct err *err);
 
 #endif

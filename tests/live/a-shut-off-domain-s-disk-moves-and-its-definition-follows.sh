@@ -129,4 +129,50 @@ has 'and that is said' 'was written to since the definition names it'
 is 'the definition names it still' "$(disk_source early vda --inactive)" "$work/place/early.img"
 is 'with what was written' "$(od -A n -t x1 -N 2 place/early.img | tr -d ' ')" a2a2
 
+# The same, and the host was restarted: nobody can tell now whether the source, a device, was written to since it
+# was copied.  But what the domain has written is on the new volume alone, which is not copied to once more.
+rebooted() {
+	cat /proc/sys/kernel/random/uuid >"$scratch/boot"
+	unshare -m sh -c 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"' \
+		sh "$scratch/boot" "$@"
+}
+# first_bytes FILE: two of them.
+first_bytes() {
+	dd if="$1" bs=4k count=1 iflag=direct status=none | od -A n -t x1 -N 2 | tr -d ' '
+}
+# killed_at FAULT: a move from the device $old to the device $new; $job.
+killed_at() {
+	virsh -q undefine restarted 2>/dev/null
+	dd if=reference.img of="$old" bs=1M oflag=direct conv=notrunc status=none
+	define restarted "$old"
+	must_fail 137 "killed at $1" \
+		env VOLMIG_INJECT="$1" "$VOLMIG_INJECT_BIN" migrate -q --into-existing "$old" "$new"
+	job=$("$VOLMIG" status | awk -v from="$old" '$0 ~ from && !/cleaned/ { print $1 }')
+}
+cp reference.img old.img
+truncate -s 4M new.img
+loop_device "$work/old.img"
+old=$loop
+loop_device "$work/new.img"
+new=$loop
+killed_at kill-repoint:2
+start_paused restarted
+qemu_io restarted 0 'write -P 0xa3 0 4k'
+virsh -q destroy restarted
+ok 'after a restart of the host it only goes forward' rebooted "$VOLMIG" resume "$job"
+is 'with what the domain has written' "$(first_bytes "$new")" a3a3
+is 'to its disk' "$(disk_source restarted vda --inactive)" "$new"
+killed_at kill-repoint:2
+start_paused restarted
+qemu_io restarted 0 'write -P 0xa4 0 4k'
+ok 'so it does while the domain runs' rebooted "$VOLMIG" resume "$job"
+is 'on what it has written' "$(first_bytes "$new")" a4a4
+virsh -q destroy restarted
+killed_at kill-repoint:1
+start_paused restarted
+qemu_io restarted 0 'write -P 0xa5 0 4k'
+virsh -q destroy restarted
+ok 'where it names the old volume yet, that is copied anew' rebooted "$VOLMIG" resume "$job"
+is 'with what the domain has written' "$(first_bytes "$new")" a5a5
+
 done_testing
