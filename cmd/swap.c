@@ -49,7 +49,7 @@ int cmd_swap(const struct cmd *cmd, const struct globals *globals, int argc, con
 	struct poptOption output[OUTPUT_TABLE_SIZE], running[RUN_TABLE_SIZE];
 	const struct poptOption table[] = {
 		{ "create", '\0', POPT_ARG_NONE, &swap.create, 0,
-		  "make DEST: a new file, or the directory for one", NULL },
+		  "make DEST: a new file or logical volume, or the directory or group for one", NULL },
 		{ "into-existing", '\0', POPT_ARG_NONE, &swap.into_existing, 0,
 		  "overwrite DEST even if it holds a known signature (a file system, ...)", NULL },
 		{ "cutover", '\0', POPT_ARG_STRING, &swap.cutover, 0,

@@ -25,9 +25,11 @@ static bool remove_tag(const char *volume, const char *tag)
 
 static void look_at_tag(struct doctor *doctor, const char *volume, const char *tag)
 {
-	char id[JOB_ID_SIZE], *next;
+	char id[JOB_ID_SIZE], text[JOB_ID_SIZE], *next;
 
-	switch (doctor_standing(doctor, tag + strlen(TAG_PREFIX), id)) {
+	/* Of a job's further moves it has their number after the UUID. */
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(tag + strlen(TAG_PREFIX), "."), tag + strlen(TAG_PREFIX));
+	switch (doctor_standing(doctor, text, id)) {
 	case STANDING_UNFINISHED:
 		break;
 	case STANDING_ENDED:

@@ -8,6 +8,7 @@
 
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/lv.h"
 
 static int check_source(const struct request *request, const struct live_move *live,
 			const struct facts *source, struct err *err)
@@ -36,6 +37,16 @@ static int check_source(const struct request *request, const struct live_move *l
 		return err_next(err, "use --api=copy");
 	}
 	return 0;
+}
+
+/* What a disk becomes that goes into a larger volume. */
+static void take_window(struct plan *plan, const char *path)
+{
+	plan->move.live.window = plan->move.live.bytes;
+	text_list_add(&plan->warnings, text_format(
+		"%s is larger than the disk: its first %" PRIu64 " bytes become the disk (a slice in the domain's XML), "
+		"and the guest's disk cannot be resized until the slice is taken out and the domain started again",
+		path, plan->move.live.bytes));
 }
 
 static int check_existing(const struct request *request, struct plan *plan, struct err *err)
@@ -84,11 +95,36 @@ static int check_existing(const struct request *request, struct plan *plan, stru
 			", and BlockRebase needs the same size", dst->bytes, move->live.bytes);
 		return err_next(err, "use --api=copy");
 	}
-	move->live.window = move->live.bytes;
-	text_list_add(&plan->warnings, text_format(
-		"%s is larger than the disk: its first %" PRIu64 " bytes become the disk (a slice in the domain's XML), "
-		"and the guest's disk cannot be resized until the slice is taken out and the domain started again",
-		dst->path, move->live.bytes));
+	take_window(plan, dst->path);
+	return 0;
+}
+
+/* A new logical volume, which has its name before the guest gets it. */
+static int plan_new_disk_lv(const struct request *request, const char *job_id, struct plan *plan,
+			    struct err *err)
+{
+	struct move *move = &plan->move;
+
+	if (request->command == COMMAND_SWAP && !request->create) {
+		err_set(err, ERR_REFUSED, move->destination.spec, "no such volume");
+		return err_next(err, "use --create to make it");
+	}
+	if (plan_new_lv(request, job_id, plan, err) < 0)
+		return -1;
+	if (move->lvm.late_name) {
+		err_set(err, ERR_REFUSED, move->destination.spec,
+			"the new volume would have to wait for the name that the guest's disk has in that group");
+		return err_next(err, "give it another name: %s/NAME", move->destination.lv->vg_name);
+	}
+	move->live.new_path = move_final_path(move);
+	if (move->lvm.bytes == move->live.bytes)
+		return 0;
+	if (request->api == LIVE_API_REBASE) {
+		err_set(err, ERR_REFUSED, move->destination.spec,
+			"BlockRebase needs the same size, and a volume there is made of whole extents");
+		return err_next(err, "use --api=copy");
+	}
+	take_window(plan, move->live.new_path);
 	return 0;
 }
 
@@ -99,10 +135,8 @@ static int plan_destination(const struct request *request, const char *job_id, s
 	const struct facts *dst = &move->destination;
 	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
 
-	if (!dst->kind && dst->lv) {
-		err_set(err, ERR_REFUSED, dst->spec, "no logical volume is made for a running domain's disk so far");
-		return err_next(err, "make it first (lvcreate), then name it and use --into-existing");
-	}
+	if (!dst->kind && dst->lv)
+		return plan_new_disk_lv(request, job_id, plan, err);
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
 	if (facts_remote(dst)) {
@@ -115,6 +149,8 @@ static int plan_destination(const struct request *request, const char *job_id, s
 			move->live.new_path = text_copy(dst->spec);
 		else
 			move->live.new_path = text_copy(dst->path);
+		if (dst->lv && plan_lv_destination(plan, err) < 0)
+			return -1;
 		return check_existing(request, plan, err);
 	}
 	if (request->command != COMMAND_MIGRATE && !request->create) {
@@ -153,8 +189,12 @@ static void plan_steps(struct plan *plan)
 {
 	struct move *move = &plan->move;
 
+	if (move->lvm.activate_source || move->lvm.activate_destination)
+		plan_add_step(plan, &activate_step);
 	if (move->create) {
-		plan_add_step(plan, &create_file_step);
+		plan_add_step(plan, move->lvm.create ? &create_lv_step : &create_file_step);
+		if (move->lvm.create && move->lvm.bytes > move->source.bytes)
+			plan_add_step(plan, &zero_tail_step);
 		/* QEMU and the definition have it by its name from the start. */
 		plan_add_step(plan, &publish_step);
 	}
@@ -170,6 +210,8 @@ static void plan_steps(struct plan *plan)
 		plan_add_step(plan, &wipe_source_step);
 	if (move->remove)
 		plan_add_step(plan, &remove_source_step);
+	if (move->lvm.create)
+		plan_add_step(plan, &finish_lv_step);
 }
 
 int plan_live(const struct request *request, const char *job_id, struct plan *plan, struct err *err)
@@ -185,6 +227,7 @@ int plan_live(const struct request *request, const char *job_id, struct plan *pl
 	move->live.granularity = request->granularity;
 	move->live.max_pause_ms = request->max_pause_ms;
 	if (check_source(request, &move->live, &move->source, err) < 0 ||
+	    plan_lv_source(request, plan, err) < 0 ||
 	    plan_destination(request, job_id, plan, err) < 0 ||
 	    check_method(request, plan, err) < 0 ||
 	    plan_retirement(request, plan, err) < 0)

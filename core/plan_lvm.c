@@ -133,7 +133,7 @@ static int check_source_goes(const struct facts *source, struct err *err)
 	return 0;
 }
 
-static int check_source(const struct request *request, struct plan *plan, struct err *err)
+int plan_lv_source(const struct request *request, struct plan *plan, struct err *err)
 {
 	struct facts *source = &plan->move.source;
 	const struct lv_facts *lv = source->lv;
@@ -157,7 +157,7 @@ static int check_source(const struct request *request, struct plan *plan, struct
 }
 
 /* A volume that is there and shall be overwritten. */
-static int check_destination(struct plan *plan, struct err *err)
+int plan_lv_destination(struct plan *plan, struct err *err)
 {
 	const struct facts *dst = &plan->move.destination;
 
@@ -435,8 +435,8 @@ int plan_lvm(const struct request *request, const char *job_id, struct plan *pla
 	if ((request->thin_pool || request->thick) && (!to || move->destination.kind))
 		return err_set(err, ERR_USAGE, request->thick ? "--thick" : "--thin",
 			       "is for a new logical volume");
-	if (check_source(request, plan, err) < 0 ||
-	    (to && move->destination.kind && check_destination(plan, err) < 0))
+	if (plan_lv_source(request, plan, err) < 0 ||
+	    (to && move->destination.kind && plan_lv_destination(plan, err) < 0))
 		return -1;
 	if (inside && generic) {
 		plan_add_not_moved(plan, "pvmove", text_copy(request->force_host_copy ? "--force-host-copy" :

@@ -53,6 +53,10 @@ void plan_qemu_warnings(struct plan *plan);
 int plan_new_image(const struct request *request, const char *job_id, struct plan *plan,
 		   struct err *err);
 
+/* Where they are logical volumes: may this source, or this destination that is there, be used? */
+int plan_lv_source(const struct request *request, struct plan *plan, struct err *err);
+int plan_lv_destination(struct plan *plan, struct err *err);
+
 /* Fill in the logical volume that is made at the place destination.lv. */
 int plan_new_lv(const struct request *request, const char *job_id, struct plan *plan,
 		struct err *err);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "support/err.h"
+#include "volumes/lv.h"
 
 /* Two that make, or overwrite, the same thing. */
 static int check_apart(const struct move *a, const struct move *b, struct err *err)
@@ -58,6 +59,31 @@ static int check_room(const struct plan *plans, size_t count, size_t first, stru
 	return err_next(err, "free some space, or choose another place");
 }
 
+/* The same of new volumes in one group, as far as they are thick. */
+static int check_extents(const struct plan *plans, size_t count, size_t first, struct err *err)
+{
+	const struct move *place = &plans[first].move;
+	char need_text[TEXT_SIZE_MAX], have_text[TEXT_SIZE_MAX];
+	uint64_t need = 0, have;
+
+	if (!place->lvm.create || place->lvm.pool)
+		return 0;
+	for (size_t i = first; i < count; i++) {
+		const struct move *move = &plans[i].move;
+
+		if (move->lvm.create && !move->lvm.pool &&
+		    !strcmp(move->destination.lv->vg_uuid, place->destination.lv->vg_uuid))
+			need += move->lvm.bytes;
+	}
+	have = place->destination.lv->free_extents * place->destination.lv->extent_bytes;
+	if (need <= have)
+		return 0;
+	err_set(err, ERR_REFUSED, place->destination.lv->vg_name,
+		"too little space in the volume group for all of them: %s are free, %s are needed",
+		text_size(have, have_text), text_size(need, need_text));
+	return err_next(err, "free some, extend the group, or choose another place");
+}
+
 static int check_set(const struct plan *plans, size_t count, struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -74,7 +100,7 @@ static int check_set(const struct plan *plans, size_t count, struct err *err)
 		for (size_t k = 0; k < i; k++)
 			if (check_apart(&plans[k].move, move, err) < 0)
 				return -1;
-		if (check_room(plans, count, i, err) < 0)
+		if (check_room(plans, count, i, err) < 0 || check_extents(plans, count, i, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -36,10 +36,20 @@ static int find_ours_again(const struct step_context *ctx, struct lv_facts **ret
 	return *ret ? 0 : find_again(was, ret, err);
 }
 
+/* Of what is made for this move: the job's, and of a job's further moves each its own. */
+static char *own_tag(const struct step_context *ctx)
+{
+	const char *rest = strchr(ctx->move->temp_name, '.');
+	char *tag = lv_job_tag(ctx->job_id), *whole = text_format("%s%s", tag, rest ? rest : "");
+
+	free(tag);
+	return whole;
+}
+
 /* What this job has made, by its tag, or NULL. */
 static int find_ours(const struct step_context *ctx, struct lv_facts **ret, struct err *err)
 {
-	char *tag = lv_job_tag(ctx->job_id);
+	char *tag = own_tag(ctx);
 	int r = lv_find_tag(ctx->move->destination.lv->vg_uuid, tag, ret, err);
 
 	free(tag);
@@ -57,7 +67,7 @@ static bool is_recorded(const struct step_context *ctx, const struct lv_facts *l
 static int make(const struct step_context *ctx, struct err *err)
 {
 	const struct lvm_move *lvm = &ctx->move->lvm;
-	char *tag = lv_job_tag(ctx->job_id);
+	char *tag = own_tag(ctx);
 	char *group = NULL;
 	int ret = lv_group_name(ctx->move->destination.lv->vg_uuid, &group, err);
 
@@ -115,7 +125,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	lv = NULL;
 	if (volume_inspect_again(&made, INSPECT_OUTSIDE, target, err) < 0)
 		goto out;
-	if (!target->kind || target->bytes < ctx->move->source.bytes) {
+	if (!target->kind || target->bytes < move_bytes(ctx->move)) {
 		err_set(err, ERR_FAILED, target->path, "the new logical volume is smaller than the source");
 		goto out;
 	}
@@ -284,7 +294,7 @@ static enum step_result finish_run(struct step_context *ctx, struct err *err)
 {
 	const struct facts *target = &ctx->record->target;
 	const struct lv_facts *from = ctx->move->source.lv;
-	char *tag = lv_job_tag(ctx->job_id);
+	char *tag = own_tag(ctx);
 	struct lv_facts *lv = NULL;
 	enum step_result result = STEP_STOPPED;
 

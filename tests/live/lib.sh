@@ -6,7 +6,8 @@
 # Disks are made in $work, the current directory, which is on a file system with
 # direct I/O where $TOP is; $virt is short, for the names of sockets.
 
-. "$TOP/tests/lib.sh"
+# A script that runs in the lab has it already.
+[ -n "${scratch:-}" ] || . "$TOP/tests/lib.sh"
 
 : "${LIVE_TOOLS:=$TOP/build/cc/live}"
 guest_files=$TOP/build/guest
