@@ -77,6 +77,8 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		{ "max-pause", '\0', POPT_ARG_STRING, &move->max_pause, 0,
 		  "a guest, or a volume moved by lvconvert, may be suspended for so long to "
 		  "compare both sides (default: 0, never)", "TIME" },
+		{ "ceph-secret", '\0', POPT_ARG_STRING, &move->ceph_secret, 0,
+		  "a running domain's disk onto Ceph: libvirt's secret with the key of its user", "UUID" },
 		RUN_GROUP(running),
 		POPT_TABLEEND
 	};
@@ -124,6 +126,7 @@ int migrate_request(struct frame *frame, struct migrate_options *move,
 		return -1;
 	request->force_host_copy = move->force_host_copy;
 	request->keep_source = move->keep_source;
+	request->ceph_secret = move->ceph_secret;
 	request->into_existing = move->into_existing;
 	if (frame_run_options(frame, &move->run, request) < 0 ||
 	    frame_time(frame, "max-pause", move->max_pause, &request->max_pause_ms) < 0)
@@ -140,6 +143,7 @@ void migrate_options_free(struct migrate_options *move)
 	free(move->wipe);
 	free(move->format);
 	free(move->max_pause);
+	free(move->ceph_secret);
 	free(move->domain);
 	free(move->domain_source);
 	for (size_t i = 0; move->disks && move->disks[i]; i++)

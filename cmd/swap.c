@@ -9,7 +9,7 @@
 
 struct swap_options {
 	int create, into_existing, sync_writes;
-	char *cutover, *granularity, *api, *max_pause;
+	char *cutover, *granularity, *api, *max_pause, *ceph_secret;
 };
 
 static int check(struct frame *frame, const struct swap_options *swap, struct request *request)
@@ -62,6 +62,8 @@ int cmd_swap(const struct cmd *cmd, const struct globals *globals, int argc, con
 		  "suspend the guest for at most so long to compare both disks (default: 0, not at all)", "TIME" },
 		{ "api", '\0', POPT_ARG_STRING, &swap.api, 0,
 		  "libvirt's copy (BlockCopy) or rebase (BlockRebase), or auto (default: auto)", "API" },
+		{ "ceph-secret", '\0', POPT_ARG_STRING, &swap.ceph_secret, 0,
+		  "a running domain's disk onto Ceph: libvirt's secret with the key of its user", "UUID" },
 		RUN_GROUP(running),
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
@@ -85,6 +87,7 @@ int cmd_swap(const struct cmd *cmd, const struct globals *globals, int argc, con
 	request.destination = frame.arguments[2];
 	request.connect = globals->connect;
 	request.create = swap.create;
+	request.ceph_secret = swap.ceph_secret;
 	request.into_existing = swap.into_existing;
 	if (check(&frame, &swap, &request) == 0 && frame_run_options(&frame, &run, &request) == 0 &&
 	    frame_start(&frame) == 0)
@@ -99,5 +102,6 @@ out:
 	free(swap.granularity);
 	free(swap.api);
 	free(swap.max_pause);
+	free(swap.ceph_secret);
 	return ret;
 }

@@ -98,6 +98,7 @@ static json_t *record_to_json(const struct progress_record *record)
 	json_put(json, "cloned", json_boolean(record->cloned));
 	json_put(json, "live_compared", json_u64(record->live_compared));
 	json_put(json, "pivot", json_string(pivots[record->pivot]));
+	json_put(json, "single_connection", json_boolean(record->single_connection));
 	json_put(json, "pivot_ns", json_u64(record->pivot_ns));
 	json_put(json, "suspended", json_boolean(record->suspended));
 	json_put(json, "suspended_ns", json_u64(record->suspended_ns));
@@ -143,6 +144,7 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	for (i = 0; pivot && i < sizeof(pivots) / sizeof(pivots[0]); i++)
 		if (!strcmp(pivots[i], pivot))
 			record->pivot = (enum pivot_record)i;
+	record->single_connection = json_get_bool(json, "single_connection");
 	record->pivot_ns = json_get_u64(json, "pivot_ns");
 	record->suspended = json_get_bool(json, "suspended");
 	record->suspended_ns = json_get_u64(json, "suspended_ns");

@@ -10,14 +10,27 @@
 #include <unistd.h>
 
 #include "engines/live_look.h"
+#include "engines/live_network.h"
 #include "plan.h"
 #include "support/err.h"
 #include "sys/procs.h"
 #include "volumes/guests.h"
+#include "volumes/qemu.h"
 
 static int refuse(struct err *err, const char *object, const char *cause)
 {
 	return err_set(err, ERR_REFUSED, object, "%s", cause);
+}
+
+/* Is it a volume that we know by a name of ours? */
+static bool can_name(const struct virt_source *source)
+{
+	char *name = live_network_name(source);
+	bool can = name || (source->path && source->type &&
+			    (!strcmp(source->type, "file") || !strcmp(source->type, "block")));
+
+	free(name);
+	return can;
 }
 
 /* May a disk like this be moved at all? */
@@ -37,10 +50,15 @@ static int check_disk(const struct virt_domain *domain, const struct virt_disk *
 	}
 	if (strcmp(disk->device, "disk"))
 		return err_set(err, ERR_REFUSED, domain->name, "%s is a %s, no disk", disk->target, disk->device);
-	if (!source->path || (strcmp(source->type, "file") && strcmp(source->type, "block"))) {
-		err_set(err, ERR_REFUSED, domain->name, "%s is on a source of type %s", disk->target,
-			source->type ? source->type : "none");
-		return err_next(err, "only disks on files and block devices are moved so far");
+	if (!domain->running && source->protocol) {
+		err_set(err, ERR_REFUSED, domain->name, "%s is on the network, and the domain is shut off", disk->target);
+		return err_next(err, "move it while the domain runs");
+	}
+	if (!can_name(source)) {
+		err_set(err, ERR_REFUSED, domain->name, "%s is on a source of type %s%s%s", disk->target,
+			source->type ? source->type : "none", source->protocol ? ", " : "",
+			source->protocol ? source->protocol : "");
+		return err_next(err, "only disks on files, block devices, NBD exports and RBD images are moved");
 	}
 	if (!disk->format || strcmp(disk->format, "raw")) {
 		err_set(err, ERR_REFUSED, domain->name, "%s has the format %s", disk->target,
@@ -99,7 +117,8 @@ static int fill(struct virt *virt, const struct request *request, const struct v
 	live->uuid = text_copy(domain->uuid);
 	live->domain = text_copy(domain->name);
 	live->target = text_copy(disk->target);
-	live->old_path = text_copy(disk->source.path);
+	live->old_path = virt_source_text(&disk->source);
+	live->old_name = live_network_name(&disk->source);
 	live->persistent = domain->persistent;
 	if (check_disk(domain, disk, err) < 0 || check_no_job(virt, domain, disk->target, err) < 0 ||
 	    virt_disk_size(virt, live->uuid, live->target, &live->bytes, &allocated, err) < 0 ||
@@ -317,13 +336,30 @@ static bool is_own(const char *use, const char *uuid)
 	return own;
 }
 
+/* The one client of the cluster's that has an image open; NULL: there are more, or none. */
+static const char *only_client(const struct facts *facts)
+{
+	const char *only = NULL;
+
+	for (size_t i = 0; qemu_is_rbd(facts) && i < facts->uses.count; i++) {
+		if (strncmp(facts->uses.items[i], "open by a client", strlen("open by a client")))
+			continue;
+		if (only)
+			return NULL;
+		only = facts->uses.items[i];
+	}
+	return only;
+}
+
 void live_drop_own_uses(const struct live_move *live, struct facts *facts)
 {
 	struct text_list *uses = &facts->uses;
+	/* Addresses tell no more of a client; as the domain's QEMU has the image open, one is it. */
+	const char *client = only_client(facts);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < uses->count; i++) {
-		if (is_own(uses->items[i], live->uuid) ||
+		if (uses->items[i] == client || is_own(uses->items[i], live->uuid) ||
 		    guests_is_disk(facts, uses->items[i], live->uuid, live->target))
 			free(uses->items[i]);
 		else

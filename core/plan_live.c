@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engines/live_network.h"
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 static int check_source(const struct request *request, const struct live_move *live,
 			const struct facts *source, struct err *err)
@@ -47,6 +49,24 @@ static void take_window(struct plan *plan, const char *path)
 		"%s is larger than the disk: its first %" PRIu64 " bytes become the disk (a slice in the domain's XML), "
 		"and the guest's disk cannot be resized until the slice is taken out and the domain started again",
 		path, plan->move.live.bytes));
+}
+
+/* On the network: what libvirt is given, once it is known how much of it becomes the disk. */
+static int name_remote(const struct request *request, struct plan *plan, struct err *err)
+{
+	struct live_move *live = &plan->move.live;
+
+	if (request->api == LIVE_API_REBASE) {
+		err_set(err, ERR_REFUSED, plan->move.destination.spec, "BlockRebase knows no volumes on the network");
+		return err_next(err, "use --api=copy");
+	}
+	return live_network_source(&plan->move, live->window, request->ceph_secret, &live->new_source,
+				   &live->new_path, err);
+}
+
+static bool is_disk_kind(const struct facts *facts)
+{
+	return !facts_remote(facts) || qemu_is_rbd(facts) || !strcmp(facts->kind, "nbd");
 }
 
 static int check_existing(const struct request *request, struct plan *plan, struct err *err)
@@ -128,6 +148,28 @@ static int plan_new_disk_lv(const struct request *request, const char *job_id, s
 	return 0;
 }
 
+/* A new image in a pool of Ceph's, which has its name before the guest gets it. */
+static int plan_new_disk_image(const struct request *request, const char *job_id, struct plan *plan,
+			       struct err *err)
+{
+	struct move *move = &plan->move;
+
+	if (!qemu_is_rbd(&move->destination)) {
+		err_set(err, ERR_REFUSED, move->destination.spec,
+			"a running domain's disk does not become a %s image", move->destination.qemu->driver);
+		return err_next(err, "shut the domain down first, or choose a raw volume");
+	}
+	if (request->command == COMMAND_SWAP && !request->create) {
+		err_set(err, ERR_REFUSED, move->destination.spec, "no such volume");
+		return err_next(err, "use --create to make it");
+	}
+	if (plan_new_image(request, job_id, plan, err) < 0)
+		return -1;
+	if (move_new_bytes(move) != move->live.bytes)
+		take_window(plan, move->destination.spec);
+	return name_remote(request, plan, err);
+}
+
 static int plan_destination(const struct request *request, const char *job_id, struct plan *plan,
 			    struct err *err)
 {
@@ -139,9 +181,15 @@ static int plan_destination(const struct request *request, const char *job_id, s
 		return plan_new_disk_lv(request, job_id, plan, err);
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
-	if (facts_remote(dst)) {
-		err_set(err, ERR_REFUSED, dst->spec, "a running domain's disk does not move there so far");
-		return err_next(err, "shut the domain down first");
+	if (!dst->kind && dst->qemu)
+		return plan_new_disk_image(request, job_id, plan, err);
+	if (dst->kind && (facts_remote(dst) || dst->qemu)) {
+		if (!is_disk_kind(dst) || (dst->qemu && !qemu_is_rbd(dst))) {
+			err_set(err, ERR_REFUSED, dst->spec, "a running domain's disk does not become a volume of kind %s",
+				dst->kind);
+			return err_next(err, "shut the domain down first, or choose a raw volume, an NBD export or an RBD image");
+		}
+		return check_existing(request, plan, err) < 0 ? -1 : name_remote(request, plan, err);
 	}
 	if (dst->kind) {
 		/* What the definition will say has to be true after a restart too; /dev/VG/NAME is. */
@@ -192,7 +240,8 @@ static void plan_steps(struct plan *plan)
 	if (move->lvm.activate_source || move->lvm.activate_destination)
 		plan_add_step(plan, &activate_step);
 	if (move->create) {
-		plan_add_step(plan, move->lvm.create ? &create_lv_step : &create_file_step);
+		plan_add_step(plan, move->lvm.create ? &create_lv_step :
+			      qemu_is_rbd(&move->destination) ? &create_image_step : &create_file_step);
 		if (move->lvm.create && move->lvm.bytes > move->source.bytes)
 			plan_add_step(plan, &zero_tail_step);
 		/* QEMU and the definition have it by its name from the start. */

@@ -21,6 +21,7 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/monitor.h"
+#include "sys/nbd.h"
 
 #define MIB (1024 * 1024)
 #define BLOCK 4096
@@ -39,8 +40,10 @@ struct reading {
 	size_t mapped;
 };
 
+/* The two, each by a descriptor, or on the network by a connection of our own. */
 struct pair {
 	int fds[2];
+	struct volume remote[2];
 };
 
 static void reading_release(struct reading *reading)
@@ -55,8 +58,23 @@ static int reading_run(void *data)
 
 	/* The destination last: what is on it came from the source before. */
 	for (int i = 0; i < 2; i++)
-		reading->got[i] = pread(reading->fds[i], reading->pieces[i], reading->length,
-					(off_t)reading->offset);
+		if (reading->fds[i] >= 0)
+			reading->got[i] = pread(reading->fds[i], reading->pieces[i], reading->length,
+						(off_t)reading->offset);
+	return 0;
+}
+
+/* What is on the network; its connection has a time limit of its own. */
+static int read_remote(const struct pair *pair, struct reading *reading, struct err *err)
+{
+	for (int i = 0; i < 2; i++) {
+		if (!pair->remote[i].nbd)
+			continue;
+		if (nbd_export_read(pair->remote[i].nbd, reading->pieces[i], reading->length,
+				    reading->offset, err) < 0)
+			return -1;
+		reading->got[i] = (ssize_t)reading->length;
+	}
 	return 0;
 }
 
@@ -81,6 +99,11 @@ static struct reading *read_both(const struct pair *pair, const struct move *mov
 		reading_release(reading);
 		return NULL;
 	}
+	if (read_remote(pair, reading, err) < 0) {
+		err->class = ERR_STOPPED;
+		reading_release(reading);
+		return NULL;
+	}
 	for (int i = 0; i < 2; i++)
 		if (reading->got[i] != (ssize_t)length) {
 			err_set(err, ERR_STOPPED, i ? move->live.new_path : move->live.old_path,
@@ -92,7 +115,7 @@ static struct reading *read_both(const struct pair *pair, const struct move *mov
 }
 
 /* Direct, so that it is the medium that is read, where the file system can. */
-static int open_one(const char *path, struct err *err)
+static int open_path(const char *path, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
 
@@ -101,6 +124,37 @@ static int open_one(const char *path, struct err *err)
 	if (fd < 0)
 		err_set(err, ERR_STOPPED, path, "cannot be opened to compare it");
 	return fd;
+}
+
+static int open_pair(struct step_context *ctx, struct pair *pair, struct err *err)
+{
+	const struct facts *facts[] = { &ctx->move->source, &ctx->record->target };
+	const char *paths[] = { ctx->move->live.old_path, ctx->move->live.new_path };
+
+	for (int i = 0; i < 2; i++) {
+		if (!facts_remote(facts[i])) {
+			pair->fds[i] = open_path(paths[i], err);
+			if (pair->fds[i] < 0)
+				return -1;
+			continue;
+		}
+		if (volume_open_within(&pair->remote[i], facts[i], OPEN_READ, ctx->same_boot, READ_LIMIT_MS,
+				       err) < 0)
+			return -1;
+		nbd_export_set_limit(pair->remote[i].nbd, READ_LIMIT_MS);
+	}
+	return 0;
+}
+
+static void close_pair(struct pair *pair)
+{
+	struct err ignored = ERR_INIT;
+
+	for (int i = 0; i < 2; i++) {
+		if (pair->fds[i] >= 0)
+			close(pair->fds[i]);
+		volume_close(&pair->remote[i], &ignored);
+	}
 }
 
 /* The first block in which the two differ; length: they do not. */
@@ -250,7 +304,7 @@ static enum step_result compare_run(struct step_context *ctx, struct err *err)
 				{ live->bytes > 2 * MIB ? live->bytes - MIB : MIB,
 				  live->bytes > MIB ? live->bytes : MIB } };
 	uint64_t began = clock_ns(), done = 0, at = 0, moving = 0;
-	struct pair pair = { { -1, -1 } };
+	struct pair pair = { { -1, -1 }, { VOLUME_INIT, VOLUME_INIT } };
 	struct virt *virt = NULL;
 	enum step_result ret = STEP_STOPPED;
 	bool moved;
@@ -269,11 +323,14 @@ static enum step_result compare_run(struct step_context *ctx, struct err *err)
 			"somebody else moved the guest, so nothing could be compared"));
 		goto out;
 	}
+	if (ctx->record->single_connection) {
+		text_list_add(&ctx->record->notes, text_copy(
+			"the destination's server takes one client at a time, and that is QEMU: nothing was compared before the pivot"));
+		goto out;
+	}
 	ret = STEP_STOPPED;
 	monitor_phase(ctx->mon, "compare", live->bytes);
-	pair.fds[0] = open_one(live->old_path, err);
-	pair.fds[1] = pair.fds[0] < 0 ? -1 : open_one(live->new_path, err);
-	if (pair.fds[1] < 0)
+	if (open_pair(ctx, &pair, err) < 0)
 		goto out;
 	if (live->max_pause_ms)
 		same = compare_suspended(ctx, virt, &pair, &done, &at, err);
@@ -299,9 +356,7 @@ static enum step_result compare_run(struct step_context *ctx, struct err *err)
 out:
 	if (ret == STEP_STOPPED)
 		err->class = ERR_STOPPED;
-	for (int i = 0; i < 2; i++)
-		if (pair.fds[i] >= 0)
-			close(pair.fds[i]);
+	close_pair(&pair);
 	virt_close(virt);
 	return ret;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engines/live_network.h"
 #include "engines/step.h"
 #include "support/err.h"
 #include "support/json.h"
@@ -44,7 +45,7 @@ bool live_same_volume(const char *a, const char *b)
 
 	if (!a || !b)
 		return false;
-	if (!strcmp(a, b))
+	if (live_network_same(a, b))
 		return true;
 	if (stat(a, &first) < 0 || stat(b, &second) < 0)
 		return false;
@@ -75,8 +76,9 @@ static char *path_of(const char *file)
 	const json_t *layer;
 	char *path = NULL;
 
-	if (!file || strncmp(file, "json:", 5))
-		return text_copy(file);
+	path = live_network_of_qemu(file);
+	if (path || !file || strncmp(file, "json:", 5))
+		return path ? path : text_copy(file);
 	json = json_loads(file + 5, 0, NULL);
 	for (layer = json; layer && !path; layer = json_object_get(layer, "file"))
 		if (json_get_string(layer, "filename"))

@@ -46,12 +46,13 @@ int live_begin_mirror(struct step_context *ctx, struct virt *virt, size_t count,
 	int ret = -1;
 
 	if (live->api != LIVE_API_REBASE) {
-		xml = virt_xml_raw_disk(is_device, live->new_path, live->window);
+		xml = live->new_source ? virt_xml_network_disk(live->new_source) :
+		      virt_xml_raw_disk(is_device, live->new_path, live->window);
 		ret = virt_copy(virt, live->uuid, live->target, xml, &copy, err);
 		free(xml);
 	}
 	if (live->api == LIVE_API_REBASE ||
-	    (ret < 0 && err->number == EOPNOTSUPP && live->api == LIVE_API_AUTO && !live->window)) {
+	    (ret < 0 && err->number == EOPNOTSUPP && live->api == LIVE_API_AUTO && !live->window && !live->new_source)) {
 		*err = (struct err)ERR_INIT;
 		ret = virt_rebase(virt, live->uuid, live->target, live->new_path, is_device,
 				  copy.bytes_per_second, err);
@@ -256,7 +257,7 @@ static enum step_result mirror_part(struct step_context *ctx, struct virt *virt,
 	}
 	if (where == LIVE_OLD) {
 		/* What it returns does not tell whether there is one now, but for a plain refusal. */
-		if (live_probe(live->new_path, true, live_call_limit(ctx->move), err) < 0 ||
+		if (live_probe(ctx, true, live_call_limit(ctx->move), err) < 0 ||
 		    (live_begin_mirror(ctx, virt, count, err) < 0 && !live_is_silence(err)))
 			ret = STEP_UNDONE;
 		else

@@ -19,6 +19,8 @@ void live_move_free(struct live_move *live)
 	free(live->target);
 	free(live->old_path);
 	free(live->new_path);
+	free(live->old_name);
+	free(live->new_source);
 	free(live->definition);
 	*live = (struct live_move){ 0 };
 }
@@ -33,6 +35,8 @@ json_t *live_move_to_json(const struct live_move *live)
 	json_put(json, "target", json_name(live->target));
 	json_put(json, "old_path", json_name(live->old_path));
 	json_put(json, "new_path", json_name(live->new_path));
+	json_put(json, "old_name", json_name(live->old_name));
+	json_put(json, "new_source", json_name(live->new_source));
 	json_put(json, "persistent", json_boolean(live->persistent));
 	json_put(json, "definition", json_name(live->definition));
 	json_put(json, "bytes", json_u64(live->bytes));
@@ -58,6 +62,8 @@ void live_move_from_json(struct live_move *live, const json_t *json)
 	live->target = json_name_get(json_object_get(json, "target"));
 	live->old_path = json_name_get(json_object_get(json, "old_path"));
 	live->new_path = json_name_get(json_object_get(json, "new_path"));
+	live->old_name = json_name_get(json_object_get(json, "old_name"));
+	live->new_source = json_name_get(json_object_get(json, "new_source"));
 	live->persistent = json_get_bool(json, "persistent");
 	live->definition = json_name_get(json_object_get(json, "definition"));
 	live->bytes = json_get_u64(json, "bytes");

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "support/clock.h"
 #include "support/interrupt.h"
@@ -72,7 +73,8 @@ bool live_is_orphaned(struct step_context *ctx, char **ret_user)
 		struct err unseen = ERR_INIT;
 		char *uses;
 
-		if (!paths[i])
+		/* Who uses what is on the network nobody here can tell. */
+		if (!paths[i] || *paths[i] != '/')
 			continue;
 		/* That it is this domain's disk once it is started again is no use of it now. */
 		if (volume_inspect_path(paths[i], INSPECT_USES, &now, &unseen) < 0)
@@ -118,7 +120,8 @@ void live_wait_closed(const char *path, const char *uuid)
 	uint64_t until = clock_ns() + LIVE_SETTLE_MS * 1000000ULL;
 	bool used = true;
 
-	while (path && used && clock_ns() < until) {
+	/* An NBD server tells nobody who has its export; a cluster does of an image. */
+	while (path && (*path == '/' || !strncmp(path, "rbd:", 4)) && used && clock_ns() < until) {
 		struct facts now = { 0 };
 		struct err ignored = ERR_INIT;
 		char *uses = NULL;

@@ -81,7 +81,7 @@ static void note_moved(struct step_context *ctx, struct virt *virt)
 		text_list_add(&ctx->record->notes, text_format(
 			"the definition of %s differs from what it was in more than the source of %s: somebody changed it meanwhile",
 			ctx->move->live.domain, ctx->move->live.target));
-	if (ctx->record->target.path &&
+	if (ctx->record->target.path && !facts_remote(&ctx->record->target) &&
 	    volume_inspect_path(ctx->record->target.path, 0, &now, &ignored) == 0)
 		ctx->record->allocated_after = now.allocated;
 	facts_free(&now);
@@ -180,7 +180,7 @@ static int begin_again(struct step_context *ctx, struct virt *virt, const struct
 			continue;
 		log_info("%s: mirroring %s once more, for the others have moved", ctx->job_id,
 			 part.move->live.target);
-		if (live_probe(part.move->live.new_path, true, live_call_limit(part.move), err) < 0 ||
+		if (live_probe(&part, true, live_call_limit(part.move), err) < 0 ||
 		    (live_begin_mirror(&part, virt, sight->count, err) < 0 && !live_is_silence(err)))
 			return -1;
 		*err = (struct err)ERR_INIT;
@@ -245,11 +245,13 @@ static int call_pivots(struct step_context *ctx, struct virt *virt, const struct
 	int ret = 0, returned;
 
 	/* A destination that hangs would stop the guest's writes with the pivot. */
-	for (size_t i = 0; i < sight->count; i++)
+	for (size_t i = 0; i < sight->count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
 		if (sight->where[i] == LIVE_READY &&
-		    live_probe(ctx->parts[i].move->live.new_path, false,
-			       live_call_limit(ctx->parts[i].move), err) < 0)
+		    live_probe(&part, false, live_call_limit(part.move), err) < 0)
 			return -1;
+	}
 	began = clock_ns();
 	if (stand_still(ctx, virt, &since, err) < 0)
 		ret = -1;

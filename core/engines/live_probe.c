@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engines/step.h"
 #include "support/child.h"
 #include "support/err.h"
+#include "sys/nbd.h"
 
 #define PROBE_BYTES 4096
 
@@ -41,7 +43,7 @@ static int probe(void *data)
 	return 0;
 }
 
-int live_probe(const char *path, bool write, uint64_t limit_ms, struct err *err)
+static int probe_path(const char *path, bool write, uint64_t limit_ms, struct err *err)
 {
 	struct probe self = { .path = path, .write = write };
 	int error = 0, ret = -1;
@@ -57,4 +59,41 @@ int live_probe(const char *path, bool write, uint64_t limit_ms, struct err *err)
 		ret = 0;
 	free(self.buffer);
 	return ret;
+}
+
+static int probe_remote(struct step_context *ctx, bool write, uint64_t limit_ms, struct err *err)
+{
+	const struct facts *target = &ctx->record->target;
+	struct volume vol = VOLUME_INIT;
+	struct err closing = ERR_INIT;
+	void *buffer = NULL;
+	int ret = -1;
+
+	if (ctx->record->single_connection && !write)
+		return 0;
+	if (posix_memalign(&buffer, PROBE_BYTES, PROBE_BYTES))
+		abort();
+	if (volume_open_within(&vol, target, write ? OPEN_WRITE : OPEN_READ, ctx->same_boot, limit_ms, err) < 0)
+		goto out;
+	nbd_export_set_limit(vol.nbd, limit_ms);
+	if (nbd_export_read(vol.nbd, buffer, PROBE_BYTES, 0, err) < 0 ||
+	    (write && (nbd_export_write(vol.nbd, buffer, PROBE_BYTES, 0, err) < 0 ||
+		       nbd_export_flush(vol.nbd, err) < 0)))
+		goto out;
+	if (write)
+		ctx->record->single_connection = !nbd_export_info(vol.nbd)->multi_conn;
+	ret = 0;
+out:
+	volume_close(&vol, &closing);
+	free(buffer);
+	if (ret < 0 && err->class == ERR_REFUSED)
+		err->class = ERR_FAILED;
+	return ret;
+}
+
+int live_probe(struct step_context *ctx, bool write, uint64_t limit_ms, struct err *err)
+{
+	if (facts_remote(&ctx->record->target))
+		return probe_remote(ctx, write, limit_ms, err);
+	return probe_path(ctx->move->live.new_path, write, limit_ms, err);
 }

@@ -135,15 +135,17 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 	struct facts *target = &ctx->record->target;
 	/* Of the destination its device tells all that is asked for. */
 	unsigned flags = INSPECT_OUTSIDE | INSPECT_DEVICE | (unused ? INSPECT_USES : 0);
-	char *path = move_final_path(ctx->move);
+	char *path = NULL;
 	struct facts now = { 0 };
 	char *why = NULL;
 	int ret = -1;
 
-	if (facts_is_far(&ctx->move->destination)) {
-		free(path);
+	/* A guest has it, which has been made sure of, and its server may take nobody beside that. */
+	if (ctx->move->live.uuid && facts_remote(target))
+		return 0;
+	if (facts_is_far(&ctx->move->destination))
 		return far_check(ctx, &ctx->move->destination, err);
-	}
+	path = move_final_path(ctx->move);
 	if (step_inspect_target(ctx, path, flags, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;

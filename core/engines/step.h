@@ -44,6 +44,8 @@ struct live_move {
 	char *uuid, *domain;		/* the domain, and its name */
 	char *target;			/* the disk: "vda" */
 	char *old_path, *new_path;	/* what libvirt calls the two volumes */
+	char *old_name;			/* a source on the network: what we call it; else NULL */
+	char *new_source;		/* a destination on the network: its <source> element; else NULL */
 	bool persistent;
 	char *definition;		/* a hash of it, without where the disk's bytes are; NULL: not persistent */
 	uint64_t bytes;			/* the size that the guest sees */
@@ -116,6 +118,7 @@ struct progress_record {
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
 	enum pivot_record pivot;
+	bool single_connection;		/* the destination's server takes one client at a time, which QEMU is */
 	uint64_t pivot_ns;		/* from the first pivot's call until all were back */
 	bool suspended;			/* the guest stands still, or is about to, because of us */
 	uint64_t suspended_ns;		/* so long it stood still for the pivots */

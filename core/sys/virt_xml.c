@@ -77,6 +77,7 @@ static void begin_source(struct reader *reader, struct virt_source *source, cons
 	set(&source->path, attribute(attributes, "file") ?: attribute(attributes, "dev") ?:
 	    attribute(attributes, "dir"));
 	set(&source->protocol, attribute(attributes, "protocol"));
+	source->tls = !strcmp(attribute(attributes, "tls") ?: "no", "yes");
 	set(&source->name, attribute(attributes, "name"));
 	set(&source->pool, attribute(attributes, "pool"));
 	set(&source->volume, attribute(attributes, "volume"));
@@ -92,6 +93,10 @@ static void in_source(struct virt_source *source, const char *name, const char *
 		set(&source->socket, attribute(attributes, "socket"));
 		if (host)
 			source->host = port ? text_format("%s:%s", host, port) : text_copy(host);
+	} else if (!strcmp(name, "config")) {
+		set(&source->conf, attribute(attributes, "file"));
+	} else if (!strcmp(name, "auth")) {
+		set(&source->user, attribute(attributes, "username"));
 	} else if (!strcmp(name, "slice")) {
 		source->sliced = true;
 		source->slice_offset = number(attribute(attributes, "offset"));
@@ -266,6 +271,8 @@ static void source_free(struct virt_source *source)
 	free(source->name);
 	free(source->host);
 	free(source->socket);
+	free(source->conf);
+	free(source->user);
 	free(source->pool);
 	free(source->volume);
 }
@@ -369,6 +376,11 @@ char *virt_xml_raw_disk(bool is_device, const char *path, uint64_t window)
 
 	free(source);
 	return xml;
+}
+
+char *virt_xml_network_disk(const char *source)
+{
+	return text_format("<disk type='network' device='disk'><driver name='qemu' type='raw'/>%s</disk>", source);
 }
 
 /* The value of the type attribute in a start tag: its place, or false. */

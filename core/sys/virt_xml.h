@@ -17,6 +17,8 @@ struct virt_source {
 	char *path;		/* file, block, dir: as written */
 	char *protocol, *name;	/* network: "nbd", "rbd", ... and the export or image */
 	char *host, *socket;	/* network: the first host ("h" or "h:port"), or a unix socket */
+	char *conf, *user;	/* network: a file of its configuration, who asks; or NULL */
+	bool tls;
 	char *pool, *volume;	/* volume: of a storage pool */
 	bool sliced;		/* only a window of it is the disk */
 	uint64_t slice_offset, slice_bytes;
@@ -68,6 +70,9 @@ char *virt_source_text(const struct virt_source *source);
  * that are the disk, 0: all.  Free it.
  */
 char *virt_xml_raw_disk(bool is_device, const char *path, uint64_t window);
+
+/* The same for a <source> element on the network.  Free it. */
+char *virt_xml_network_disk(const char *source);
 
 /* text as it may stand in an attribute in single quotes, or between tags; free it. */
 char *virt_xml_escape(const char *text);

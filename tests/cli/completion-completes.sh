@@ -85,7 +85,7 @@ for command in $(commands); do
 			ok "files for $command $option" test -n "$(offers "$command" "$option" =)" ;;
 		--serial | --target | --timeout | --lease)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
-		--hook | --hook-timeout | --granularity | --max-pause | --domain | --disk | --interval | --keep | --thin)
+		--hook | --hook-timeout | --granularity | --max-pause | --ceph-secret | --domain | --disk | --interval | --keep | --thin)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
 		--bwlimit | --job-id | --progress-fd | --stall-timeout | --wait-lock)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;
