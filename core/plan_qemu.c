@@ -39,11 +39,6 @@ int plan_check_overwritten(const struct facts *destination, struct err *err)
 		return -1;
 	if (!qemu)
 		return 0;
-	if (destination->bytes % 512) {
-		err_set(err, ERR_REFUSED, destination->spec, "its size, %" PRIu64
-			" bytes, is no multiple of 512, and QEMU would write past its end", destination->bytes);
-		return err_next(err, "resize it, or make a new one");
-	}
 	if (qemu->chain.count) {
 		err_set(err, ERR_REFUSED, destination->spec, "stands on %s, and would be filled up with what is there already",
 			qemu->chain.items[0]);

@@ -97,7 +97,8 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	char *path = move_temp_path(move);
 	enum step_result result = STEP_UNDONE;
 
-	if (clear_name(ctx, &name, path, err) == 0 && rbd_create(&name, move_new_bytes(move), err) == 0 &&
+	/* What has the name already makes the first attempt fail. */
+	if ((!ctx->again || clear_name(ctx, &name, path, err) == 0) && rbd_create(&name, move_new_bytes(move), err) == 0 &&
 	    identify(ctx, err) == 0)
 		result = STEP_DONE;
 	free(path);
@@ -178,19 +179,19 @@ enum step_result rbd_publish(struct step_context *ctx, struct err *err)
 	struct facts *target = &ctx->record->target;
 	struct rbd_name temp = name_of(move, move->temp_name), final = name_of(move, move->name);
 	char *path = move_final_path(move);
-	int there = is_image(&final, target->qemu->id, err);
 	enum step_result result = STEP_STOPPED;
+	int there = is_image(&temp, target->qemu->id, err);
 
-	if (there == 0) {
-		there = is_image(&temp, target->qemu->id, err);
+	if (there > 0 && rbd_rename(&temp, move->name, err) < 0) {
+		if (err->number == EEXIST)
+			err_set(err, ERR_STOPPED, path, "something of that name has appeared since the job was planned");
+		there = -1;
+	} else if (there == 0) {
+		/* An earlier run may have come as far as this. */
+		there = is_image(&final, target->qemu->id, err);
 		if (there == 0) {
 			err_set(err, ERR_FAILED, path, "the destination that was written is gone");
 			result = STEP_UNDONE;
-		} else if (there > 0 && rbd_rename(&temp, move->name, err) < 0) {
-			if (err->number == EEXIST)
-				err_set(err, ERR_STOPPED, path,
-					"something of that name has appeared since the job was planned");
-			there = -1;
 		}
 	}
 	if (there > 0) {

@@ -260,6 +260,12 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 		text_list_add(&facts->uses, text_format("open by a client of the cluster at %s",
 							image.watchers.items[i]));
 	text_list_free(&image.watchers);
+	/* QEMU's driver (7.2) ends in an assertion when it looks for the data in such an image. */
+	if (image.bytes % 512) {
+		qemu->unusable = text_format("its size, %llu bytes, is no multiple of 512, and QEMU cannot serve it: "
+					     "rbd resize mends that", (unsigned long long)image.bytes);
+		return 0;
+	}
 	return flags & INSPECT_OUTSIDE ? 0 : look_inside_by_qemu(flags, facts, err);
 }
 

@@ -8,8 +8,6 @@
 #include "volumes/nbd_volume.h"
 #include "volumes/volume.h"
 
-#define ROUNDED 512	/* what QEMU counts in: it shows what is not whole as longer */
-
 static int qemu_open(struct volume *vol, const struct facts *facts, unsigned flags, uint64_t patience_ms,
 		     struct err *err)
 {
@@ -30,8 +28,6 @@ static int qemu_open(struct volume *vol, const struct facts *facts, unsigned fla
 		qemu_daemon_runs(vol->daemon, err);
 		return -1;
 	}
-	if (vol->bytes > facts->bytes && vol->bytes - facts->bytes < ROUNDED)
-		vol->bytes = facts->bytes;
 	/* Every format that we make, and RBD: what was never written is zero. */
 	vol->fresh = flags & OPEN_FRESH;
 	return 0;
