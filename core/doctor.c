@@ -158,7 +158,8 @@ static bool remove_file(const struct doctor *doctor, const char *path, const cha
 	if (job.aborted && of < plan_moves(&job.plan) && plan_move(&job.plan, of)->create &&
 	    job_record(&job, of)->target.kind &&
 	    volume_inspect_path(path, INSPECT_USES, &now, &err) == 0 && now.kind && !now.uses.count) {
-		why = facts_not_same(&job_record(&job, of)->target, &now, job.same_boot);
+		/* An image, too, which is a file for now. */
+		why = facts_not_same_file(&job_record(&job, of)->target, &now, job.same_boot);
 		removed = !why && unlink(path) == 0;
 	}
 	free(why);
@@ -349,6 +350,7 @@ static const struct {
 	{ "jobs", check_jobs },
 	{ "state", check_state },
 	{ "files", check_files },
+	{ "images", doctor_images },
 	{ "attachments", check_attachments },
 	{ "attachments", doctor_luns },
 	{ "limits", doctor_limits },

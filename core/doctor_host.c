@@ -12,6 +12,8 @@
 #include "sys/ioq.h"
 #include "sys/iscsi.h"
 #include "sys/lvm.h"
+#include "sys/program.h"
+#include "sys/tool.h"
 #include "sys/virt.h"
 
 static bool file_has(const char *path, const char *text)
@@ -86,6 +88,28 @@ static char *lvm_missing(const char *module, const char *target)
 	return NULL;
 }
 
+/* Programs that are all needed; "a|b": one of the two. */
+static void doctor_tool(struct doctor *doctor, const char *method, const char *const *names)
+{
+	for (; *names; names++) {
+		size_t length = strcspn(*names, "|");
+		char *first = text_format("%.*s", (int)length, *names), *path = program_find(first), *missing;
+
+		if (!path && (*names)[length])
+			path = program_find(*names + length + 1);
+		if (!path) {
+			missing = text_format("there is no program %s", first);
+			doctor_method(doctor, method, missing, tool_package(first));
+			free(missing);
+			free(first);
+			return;
+		}
+		free(path);
+		free(first);
+	}
+	doctor_method(doctor, method, NULL, NULL);
+}
+
 void doctor_methods(struct doctor *doctor)
 {
 	static const struct {
@@ -107,6 +131,8 @@ void doctor_methods(struct doctor *doctor)
 		doctor_method(doctor, by_lvm[i].method, missing, "lvm2");
 		free(missing);
 	}
+	doctor_tool(doctor, "images", (const char *const[]){ "qemu-img", "qemu-storage-daemon|qemu-nbd", NULL });
+	doctor_tool(doctor, "rbd", (const char *const[]){ "rbd", "qemu-storage-daemon|qemu-nbd", NULL });
 	iscsi = iscsi_missing(&package);
 	doctor_method(doctor, "iscsi", iscsi, package);
 	if (virt_open(doctor->connect, VIRT_LIMIT_MS, &virt, &err) < 0)

@@ -29,6 +29,7 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/lvm.h"
+#include "sys/qemu_daemon.h"
 #include "sys/ssh.h"
 #include "sys/uuid.h"
 #include "terms.h"
@@ -383,6 +384,15 @@ static void take_back(struct job *job, json_t **ret_report)
 		log_warning("cannot take the job back: %s", second.cause);
 }
 
+/* Where the sockets of servers of ours have a name for a moment. */
+static void set_socket_dir(const char *state_dir)
+{
+	char *dir = text_format("%s/run", state_dir);
+
+	qemu_daemon_set_dir(dir);
+	free(dir);
+}
+
 int perform_move(const struct request *request, const struct perform_options *options,
 		 json_t **ret_report, struct err *err)
 {
@@ -394,6 +404,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	int ret = -1, known;
 
 	guests_set_uri(options->connect);
+	set_socket_dir(state_dir);
 	if (options->job_id) {
 		snprintf(id, sizeof(id), "%s", options->job_id);
 		known = known_job(request, state_dir, options, ret_report, err);
@@ -552,6 +563,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 	    job_open(state_dir, id, JOB_WORK, &job, err) < 0)
 		goto out;
 	guests_set_uri(options->connect ? options->connect : move_uri(&job.plan.move));
+	set_socket_dir(state_dir);
 	if (job.ended) {
 		*ret_report = report_job(&job);
 		if (job.aborted)

@@ -124,7 +124,11 @@ static enum step_result result_of(struct err *err)
  */
 static enum step_result result_of_open(const struct step_context *ctx, struct err *err)
 {
-	if (!ctx->record->mark.offset && !(ctx->move->far.host && err->class == ERR_STOPPED))
+	/* A cluster or target that does not answer would not let it be rolled back either. */
+	bool far = facts_remote(&ctx->move->source) || facts_remote(&ctx->record->target);
+
+	if (!ctx->record->mark.offset && !(far && ctx->written) &&
+	    !(ctx->move->far.host && err->class == ERR_STOPPED))
 		return STEP_UNDONE;
 	if (err->class == ERR_FAILED)
 		err->class = ERR_STOPPED;

@@ -17,9 +17,12 @@
 #define PAUSE_MOST_MS 5000
 #define TICK_MS 100
 
+/* What QEMU opens is as far away as the process that serves it. */
 static bool is_remote(const struct step_context *ctx)
 {
-	return facts_remote(&ctx->move->source) || facts_remote(&ctx->record->target);
+	const struct facts *source = &ctx->move->source, *target = &ctx->record->target;
+
+	return facts_remote(source) || source->qemu || facts_remote(target) || target->qemu;
 }
 
 /* Is it the connection, and not what lies behind it? */

@@ -60,14 +60,11 @@ static char *name_dir(bool *ret_made, struct err *err)
 	const char *tmp = getenv("TMPDIR");
 	char *dir;
 
-	*ret_made = !socket_dir;
-	if (socket_dir) {
-		if (mkdir(socket_dir, 0700) < 0 && errno != EEXIST) {
-			err_sys(err, errno, socket_dir, "cannot make the directory");
-			return NULL;
-		}
+	*ret_made = false;
+	if (socket_dir && (mkdir(socket_dir, 0700) == 0 || errno == EEXIST))
 		return text_copy(socket_dir);
-	}
+	/* There may be no state directory yet: what is only looked at makes none. */
+	*ret_made = true;
 	dir = text_format("%s/volmig-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
 	if (!mkdtemp(dir)) {
 		err_sys(err, errno, dir, "cannot make a private directory");

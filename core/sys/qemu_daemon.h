@@ -35,7 +35,8 @@ struct qemu_daemon_options {
 
 /*
  * Where sockets have a name while they are connected to: a directory that is
- * nobody else's.  NULL (the default): one below $TMPDIR is made each time.
+ * nobody else's, made where it is missing.  NULL (the default), or where it cannot be
+ * made: one below $TMPDIR is made each time.
  */
 void qemu_daemon_set_dir(const char *dir);
 

@@ -112,6 +112,7 @@ is "a directory on the way to a volume" "$(offers migrate some)" 'some dir'
 is "volumes, and no FIFO, for a quoted word" "$(offers migrate "'some dir/")" "$in_dir"
 is "the same for a word with backslashes" "$(offers attach 'some\ dir/')" "$in_dir"
 is "the same for file:" "$(offers detach file : 'some\ dir/w')" 'some dir/web 1.img'
+is "the same for qcow2:" "$(offers migrate qcow2 : 'some\ dir/w')" 'some dir/web 1.img'
 is "a quote in a name" "$(offers copy '"some dir/it'"'")" "some dir/it's.img"
 is "what globbing would take for a pattern" "$(offers copy 'some\ dir/[')" 'some dir/[x]*.img'
 is "a name that readline breaks at : and =" "$(offers copy 'some\ dir/a' : b = c)" c.img
