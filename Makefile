@@ -330,6 +330,12 @@ bench-live: programs-live
 bench-lvm: programs-lvm
 	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-lvm
 
+# Host to host over ssh on loopback, as root.
+bench-net:
+	@tests/install-packages build check
+	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
+	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-net
+
 demo:
 	@tests/install-packages build demo
 	@echo '# Building volmig (make)'
@@ -455,13 +461,14 @@ help:
 	@echo '  check-live-long  the tests of swaps under load, 100 of them'
 	@echo '  bench-batch   volmig batch beside a shell loop'
 	@echo '  bench-lvm     moves of logical volumes beside dd and lvs, in the lab'
+	@echo '  bench-net     a move to another host beside dd and ssh'
 	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
 	@echo '  install uninstall dist deb rpm clean distclean'
 	@echo
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
-.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live bench-lvm check-live-long demo lint install uninstall \
+.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live bench-lvm bench-net check-live-long demo lint install uninstall \
 	dist deb rpm clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:

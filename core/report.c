@@ -174,7 +174,7 @@ static const char *source_state(const struct job *job, size_t of)
 		       job_committed(job) ? "moved, its old extents are being freed" : "in place";
 	if (step_is_done(job, &remove_source_step, of) ||
 	    (facts_is_far(&plan_move(&job->plan, of)->source) && plan_move(&job->plan, of)->remove &&
-	     step_is_done(job, &finish_far_step, of)))
+	     !job_record(job, of)->source_stays && step_is_done(job, &finish_far_step, of)))
 		return "removed";
 	if (step_is_begun(job, &remove_source_step, of))
 		return "being removed";

@@ -224,6 +224,7 @@ static int of_ended(const struct session *session, const char *what, struct err 
 	if (job->ended && !job->aborted)
 		return err_set(err, ERR_REFUSED, job->id, "the job is done on that host");
 	err_set(err, ERR_REFUSED, job->id, "that host has given its part up, its lease was over or somebody aborted it");
+	err->number = ESTALE;
 	return err_next(err, "volmig abort %s, then start again", job->id);
 }
 

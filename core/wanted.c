@@ -154,7 +154,8 @@ static int peer_from_json(struct facts *peer, const char *from, const json_t *js
 
 		if (!ops || ops == &peer_volume_ops)
 			return bad(err, "kind");
-		far->kind = ops->kind;
+		/* What else there is to be known of other kinds does not matter here. */
+		far->kind = ops == &file_volume_ops ? ops->kind : block_volume_ops.kind;
 	} else if (!json_is_null(kind)) {
 		return bad(err, "kind");
 	}

@@ -116,3 +116,75 @@ nothing_left() {
 	done
 	on "$1" volmig doctor >"$scratch/output" 2>&1
 }
+
+# ---- the near side, a, is killed and comes back when b's lease is over ----
+
+unfinished() {
+	on "$1" volmig status --all --json |
+		jq -r '.jobs[] | select(.state != "cleaned" and .state != "aborted") | .job'
+}
+
+# Nobody works on a job there any more, and its lease is over.
+all_ended() {
+	[ -z "$(unfinished b)" ]
+}
+
+# killed WHERE NUMBER SOURCE PLACE: a move, killed there.  False: it came to its end before.
+killed() {
+	status=0
+	on a env VOLMIG_INJECT="$1:$2" "$VOLMIG_INJECT_BIN" --connect none migrate -q "$3" "$4" \
+		>"$scratch/output" 2>&1 || status=$?
+	[ $status = 137 ]
+}
+
+# never_back WHAT SOURCE-FILE DESTINATION-FILE SOURCE PLACE
+never_back() {
+	number=1
+	while :; do
+		rm -f "$2" "$3"
+		cp "$scratch/data" "$2"
+		if ! killed kill-after-record $number "$4" "$5"; then
+			is "$1, killed at no record, it is moved" "$status" 0
+			break
+		fi
+		if ! wait_until all_ended; then
+			fail "$1, killed at record $number: the other host does not end its part"
+			diag "$(on b volmig status)"
+		fi
+		if cmp -s "$scratch/data" "$2" || cmp -s "$scratch/data" "$3"; then
+			pass "$1, killed at record $number: there is a whole copy"
+		else
+			fail "$1, killed at record $number: there is a whole copy"
+		fi
+		for job in $(unfinished a); do
+			on a volmig resume -q "$job" >"$scratch/output" 2>&1 ||
+				on a volmig abort -q "$job" >>"$scratch/output" 2>&1 ||
+				diag "$job: $(cat "$scratch/output")"
+		done
+		is '... the job here comes to its end' "$(unfinished a)" ''
+		whole=
+		if cmp -s "$scratch/data" "$2"; then
+			whole=source
+		fi
+		if cmp -s "$scratch/data" "$3"; then
+			whole=$whole.destination
+		fi
+		case $whole in
+		source.destination)
+			# The source stays where nobody told its host to remove it.
+			is '... and leaves the source only where it was given up' \
+				"${may_stay:-no} $(on b volmig status --json | jq -r '.jobs[-1].state')" 'yes aborted' ;;
+		source | .destination) pass '... and leaves one whole copy' ;;
+		*)
+			fail '... and leaves one whole copy'
+			diag "whole: $whole"
+			diag "$(on a volmig status; on b volmig status)" ;;
+		esac
+		# A process that was killed cannot give its place in the queue back.
+		on a volmig doctor --fix >"$scratch/output" 2>&1
+		ok '... nothing is left here' nothing_left a
+		ok '... nothing is left there' nothing_left b
+		number=$((number + 1))
+	done
+	ok "$1: there were records" test $number -gt 6
+}

@@ -10,7 +10,6 @@ struct far_move {
 	char *host;		/* [user@]host[:port]; NULL: both ends are here */
 	bool is_source;		/* the source is there, and the destination here; else the other way round */
 	char *makes;		/* the kind of what is made there, "file" or "lv"; NULL: it exists */
-	bool compress;		/* what goes over the line */
 	json_t *wanted;		/* what that host is asked for; see wanted.h */
 };
 

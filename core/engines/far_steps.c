@@ -201,17 +201,12 @@ static int commit_may_undo(struct step_context *ctx, struct err *err)
 	json_t *reply = NULL;
 	bool committed;
 
-	if (far_ask_job(far->host, ctx->job_id, request("check"), UNDO_MS, NULL, &reply, &why) < 0) {
-		if (why.number == ENOENT)
+	/* Whatever is asked, the answer tells how the job stands there. */
+	if (far_ask_job(far->host, ctx->job_id, request("ping"), UNDO_MS, NULL, &reply, &why) < 0) {
+		if (why.number == ENOENT || ctx->forget)
 			return 0;
-		if (why.number == WIRE_LOST && !ctx->forget) {
-			err_set(err, ERR_UNSURE, far->host, "cannot be asked whether it has committed the job: %s",
-				why.cause);
-			return err_next(err, "bring it back, then volmig resume %s or abort it", ctx->job_id);
-		}
-		/* It answers that the destination is not as it should be; committed it is not. */
-		return why.number == WIRE_LOST || why.class != ERR_REFUSED ? 0 :
-		       err_set(err, ERR_REFUSED, far->host, "%s", why.cause);
+		err_set(err, ERR_UNSURE, far->host, "cannot be asked whether it has committed the job: %s", why.cause);
+		return err_next(err, "bring it back, then volmig resume %s or abort it", ctx->job_id);
 	}
 	committed = json_get_bool(json_object_get(reply, "job"), "committed");
 	json_decref(reply);
@@ -235,9 +230,22 @@ static enum step_result finish_run(struct step_context *ctx, struct err *err)
 {
 	json_t *reply = NULL;
 
+	bool is_source = ctx->move->far.is_source;
+
 	if (ask(ctx, request("finish"), &reply, err) < 0) {
-		/* Its lease was over: what was committed there was finished there, and is forgotten at some time. */
-		if (err->number == ENOENT && !ctx->move->far.is_source)
+		if (err->number != ENOENT && err->number != ESTALE)
+			return result_of(err);
+		/*
+		 * Its lease was over.  What was committed there was finished there;
+		 * a source that it was not told to remove it has kept, and it is
+		 * not for a job that ended there to remove it.
+		 */
+		if (is_source && ctx->move->remove) {
+			ctx->record->source_stays = true;
+			text_list_add(&ctx->record->notes, text_format(
+				"%s stays: its host had given its part up, as nobody came for it in time", ctx->move->source.path));
+		}
+		if (is_source || err->number == ENOENT)
 			return STEP_DONE;
 		return result_of(err);
 	}

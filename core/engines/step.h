@@ -114,6 +114,7 @@ struct progress_record {
 	uint64_t allocated_after;
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
+	bool source_stays;		/* on its host, which had given its part up before it was told to remove it */
 	struct online_record online;
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */

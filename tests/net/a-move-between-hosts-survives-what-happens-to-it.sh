@@ -124,7 +124,9 @@ must_fail 3 'what does not fit is refused before' on a volmig migrate "$dir_a/bi
 # An abort here ends it there.
 dst=$dir_b/web.img there=ssh://10.77.0.2/$dir_b/
 begin
-kill -TERM $move
+ip netns pids "$hosts_net-a" | while read -r pid; do
+	! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q 'connect none migrate' || kill -TERM "$pid"
+done
 ends 4 'it is asked to stop'
 on b volmig status >"$scratch/output"
 has '... and the other host knows the job' "$(job_of)"

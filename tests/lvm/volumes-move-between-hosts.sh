@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Logical volumes to and from the far side of a move, which has its own state directory here in place of its own host.
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+requires nbdkit
+in_lab -n 2 -s 512M
+
+# shellcheck disable=SC2086 # a list of words
+set -- $LAB_DISKS
+vgcreate -qq vg0 "$1"
+vgcreate -qq vg1 "$2"
+lvcreate -qq -y -L 66M -n web vg0 >/dev/null 2>&1
+head -c 20M /dev/urandom | dd of=/dev/vg0/web bs=1M seek=7 conv=fsync status=none
+sum=$(sha256sum </dev/vg0/web)
+# What is in the other group is not zero.
+tr '\0' x </dev/zero | dd of="$2" bs=1M seek=2 count=400 iflag=fullblock conv=fsync status=none
+
+cat >"$scratch/there" <<-THERE
+	#!/bin/sh
+	exec env VOLMIG_STATE_DIR=$scratch/far "$VOLMIG" serve --stdio
+THERE
+chmod +x "$scratch/there"
+export VOLMIG_SSH="$scratch/there"
+far() {
+	VOLMIG_STATE_DIR=$scratch/far "$VOLMIG" "$@"
+}
+
+ok 'a volume moves into a group there' "$VOLMIG" migrate -q vg0/web ssh://there/vg1
+is '... byte for byte' "$(sha256sum </dev/vg1/web)" "$sum"
+is '... and is the job'\''s no more' "$(lvs --noheadings -o lv_tags vg1/web | tr -d ' ')" ''
+must_fail 5 '... and the source is gone' lvs vg0/web
+ok 'nothing is left here' "$VOLMIG" doctor
+ok 'nothing is left there' far doctor
+ok 'it moves back' "$VOLMIG" migrate -q ssh://there/vg1/web vg0
+is '... byte for byte' "$(sha256sum </dev/vg0/web)" "$sum"
+must_fail 5 '... and is gone there' lvs vg1/web
+ok 'a copy of it becomes a file there' "$VOLMIG" copy -q --create vg0/web "ssh://there/$scratch/web.img"
+is '... byte for byte' "$(sha256sum <"$scratch/web.img")" "$sum"
+ok 'a file becomes a volume there' "$VOLMIG" migrate -q "$scratch/web.img" ssh://there/lvm:vg1/again
+is '... byte for byte' "$(sha256sum </dev/vg1/again | cut -d ' ' -f 1)" "${sum%% *}"
+lvchange -an vg1/again
+ok 'one that is not active is read, and stays so' "$VOLMIG" copy -q --create ssh://there/vg1/again "$scratch/back.img"
+is '... byte for byte' "$(sha256sum <"$scratch/back.img" | cut -d ' ' -f 1)" "${sum%% *}"
+is '... not active' "$(lvs --noheadings -o lv_active vg1/again | tr -d ' ')" ''
+mkdir "$scratch/mnt"
+mkfs.ext4 -q /dev/vg0/web && mount /dev/vg0/web "$scratch/mnt"
+at_exit umount "$scratch/mnt"
+must_fail 3 'one that is mounted there is refused' "$VOLMIG" migrate -q ssh://there/vg0/web "$scratch/x.img"
+has '... by its use' 'mounted'
+ok 'nothing is left here' "$VOLMIG" doctor
+ok 'nothing is left there' far doctor
+
+done_testing
