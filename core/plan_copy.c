@@ -75,18 +75,25 @@ int plan_check_new_file(const struct move *move, const struct facts *destination
 	return 0;
 }
 
+/* Copied onto itself it would look proven, and then be removed or wiped. */
+static int check_two_volumes(const struct facts *source, const struct facts *destination, struct err *err)
+{
+	if (!facts_overlap(source, destination))
+		return 0;
+	err_set(err, ERR_REFUSED, destination->spec,
+		"source and destination are the same volume, or one is part of the other (%s and %s)",
+		source->path, destination->path);
+	return err_next(err, "name two different volumes");
+}
+
 static int check_existing(const struct request *request, const struct facts *source,
 			  const struct facts *destination, struct plan *plan, struct err *err)
 {
 	char size[TEXT_SIZE_MAX];
 	const char *holds = destination->format ? destination->format : destination->signature;
 
-	if (facts_overlap(source, destination)) {
-		err_set(err, ERR_REFUSED, destination->spec,
-			"source and destination are the same volume, or one is part of the other (%s and %s)",
-			source->path, destination->path);
-		return err_next(err, "name two different volumes");
-	}
+	if (check_two_volumes(source, destination, err) < 0)
+		return -1;
 	if (destination->uses.count) {
 		char *uses = text_list_join(&destination->uses);
 
@@ -159,8 +166,9 @@ static int plan_destination(const struct request *request, const char *job_id,
 	struct facts *dst = &move->destination;
 	bool is_directory = !dst->kind && dst->dir && !strcmp(dst->dir, dst->path);
 
+	/* That host has planned the rest. */
 	if (facts_is_far(dst))
-		return 0;	/* that host has planned it */
+		return check_two_volumes(&move->source, dst, err);
 	if (request->state_dir && plan_is_below(dst->path, request->state_dir))
 		return err_set(err, ERR_REFUSED, dst->spec, "is in volmig's own state directory");
 	if (!dst->kind && dst->lv)

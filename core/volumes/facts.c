@@ -352,17 +352,32 @@ char *facts_changed(const struct facts *was, const struct facts *is, bool same_b
 	return NULL;
 }
 
-/* Is one the device that the other is a partition of, by sysfs or by their WWNs? */
+/* Is one the device that the other is a partition of, by their WWNs? */
+static bool is_part_by_name(const struct facts *disk, const struct facts *part)
+{
+	size_t len = is_world_wide(disk->wwid) ? strlen(disk->wwid) : 0;
+
+	return len && part->wwid && !strncmp(part->wwid, disk->wwid, len) &&
+	       !strncmp(part->wwid + len, "-part", 5);
+}
+
+/* The same by sysfs or by their WWNs. */
 static bool is_part_of(const struct facts *disk, const struct facts *part)
 {
 	size_t len = disk->sys_path ? strlen(disk->sys_path) : 0;
 
-	if (len && part->sys_path && !strncmp(part->sys_path, disk->sys_path, len) &&
-	    part->sys_path[len] == '/')
-		return true;
-	len = is_world_wide(disk->wwid) ? strlen(disk->wwid) : 0;
-	return len && part->wwid && !strncmp(part->wwid, disk->wwid, len) &&
-	       !strncmp(part->wwid + len, "-part", 5);
+	return (len && part->sys_path && !strncmp(part->sys_path, disk->sys_path, len) &&
+		part->sys_path[len] == '/') || is_part_by_name(disk, part);
+}
+
+/*
+ * A disk of a storage network, or a logical volume on one, may be there on two
+ * hosts at once: then only what it is called all over the world is the same.
+ */
+static bool is_shared(const struct facts *a, const struct facts *b)
+{
+	return (is_world_wide(a->wwid) && b->wwid && !strcmp(a->wwid, b->wwid)) ||
+	       is_part_by_name(a, b) || is_part_by_name(b, a);
 }
 
 /* Is a loop over b?  A block device's identity is its device number and no inode. */
@@ -406,8 +421,9 @@ bool facts_overlap(const struct facts *a, const struct facts *b)
 		return false;
 	/* Two ways to one host may lead by two names; there the volume is held, too. */
 	if (facts_is_far(a) || facts_is_far(b))
-		return a->kind == ssh_volume_ops.kind && b->kind == a->kind &&
-		       !strcmp(a->host, b->host) && facts_overlap(a->far, b->far);
+		return (a->kind == ssh_volume_ops.kind && b->kind == a->kind &&
+			!strcmp(a->host, b->host) && facts_overlap(a->far, b->far)) ||
+		       is_shared(facts_there(a), facts_there(b));
 	if (a->kind == lv_volume_ops.kind && b->kind == lv_volume_ops.kind)
 		return lvs_overlap(a->lv, b->lv);
 	if (a->kind == lv_volume_ops.kind && b->kind == block_volume_ops.kind && lies_on(a->lv, b))

@@ -304,6 +304,43 @@ static void test_overlap(void **state)
 	overlap(&third, &other, false);
 }
 
+/* The volume of another host; its facts are there's. */
+static struct facts far_away(const struct facts *there)
+{
+	return (struct facts){
+		.kind = "ssh", .host = (char *)"b", .path = (char *)"ssh://b/dev/sdz", .far = (struct facts *)there,
+	};
+}
+
+static void test_overlap_of_hosts(void **state)
+{
+	struct facts there = a_disk, far = far_away(&there), lv = { .kind = "lv", .path = (char *)"/dev/vg/web" };
+
+	(void)state;
+	/* One LUN that both see, by whatever name and number. */
+	there.path = (char *)"/dev/sdz";
+	there.dev = 0x999;
+	there.diskseq = 1;
+	overlap(&a_disk, &far, true);
+	overlap(&a_partition, &far, true);
+	/* Each host has its own disk of that number and at that place. */
+	there = a_disk;
+	there.wwid = (char *)"naa.5000c500a1b2c3d5";
+	overlap(&a_disk, &far, false);
+	overlap(&a_partition, &far, false);
+	there.wwid = NULL;
+	overlap(&a_disk, &far, false);
+	/* A logical volume of a group that lies on such a LUN. */
+	lv.wwid = (char *)"LVM-k3jd8s";
+	there = lv;
+	overlap(&lv, &far, true);
+	there.wwid = (char *)"LVM-aaaaaa";
+	overlap(&lv, &far, false);
+	/* A file has no such name: its host locks it. */
+	there = a_file;
+	overlap(&a_file, &far, false);
+}
+
 static void test_overlap_loops(void **state)
 {
 	struct facts second = a_loop, part = a_loop, part2;
@@ -343,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_same_loop),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_overlap_of_hosts),
 		cmocka_unit_test(test_overlap_loops),
 	};
 
