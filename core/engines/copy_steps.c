@@ -445,6 +445,7 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 		goto out;
 	monitor_phase(ctx->mon, "verify", move->source.bytes);
 	if (block_verify(&target, leaves, &opt, ctx->mon, &result, err) < 0) {
+		link->reached = result.mark.offset;
 		ret = result_of(err);
 		goto out;
 	}

@@ -483,7 +483,7 @@ int pipeline_run(struct pipeline *p, struct block_copy_result *ret_result, struc
 		const char *reason = p->q ? ioq_fallback_reason(p->q) : NULL;
 
 		*ret_result = (struct block_copy_result){
-			.mark = p->stopping ? p->durable : p->mark,
+			.mark = p->stopping && p->write_file >= 0 ? p->durable : p->mark,
 			.nanoseconds = clock_ns() - start_ns,
 			.waits = p->waits,
 		};

@@ -67,6 +67,7 @@ bool reconnect_again(struct reconnect *state, struct step_context *ctx, enum ste
 		     struct err *err)
 {
 	uint64_t stall_ns = ctx->move->stall_ms * MILLISECOND, now = clock_ns();
+	uint64_t mark = ctx->record->mark.offset + state->reached;
 	char waited[TEXT_SIZE_MAX];
 
 	if (!is_remote(ctx))
@@ -79,13 +80,14 @@ bool reconnect_again(struct reconnect *state, struct step_context *ctx, enum ste
 		}
 		return false;
 	}
-	if (!state->since_ns || ctx->record->mark.offset > state->mark) {
+	if (!state->since_ns || mark > state->mark) {
 		state->since_ns = now;
-		state->mark = ctx->record->mark.offset;
+		state->mark = mark;
 		state->pause_ms = PAUSE_FIRST_MS;
 	}
 	if (stall_ns && now - state->since_ns >= stall_ns) {
-		err_context(err, "the connection did not come back for %s",
+		err_context(err, state->opened ? "the connection was lost again and again for %s" :
+						 "the connection did not come back for %s",
 			    text_duration((now - state->since_ns) / (1000 * MILLISECOND), waited));
 		err->class = ERR_STOPPED;
 		*result = STEP_STOPPED;

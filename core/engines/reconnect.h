@@ -17,9 +17,10 @@ struct err;
 
 struct reconnect {
 	bool opened;			/* the step sets it: both ends have been opened in this attempt */
+	uint64_t reached;		/* and how far the attempt has read, where it writes nothing */
 	unsigned attempts;		/* that were made after the first */
-	uint64_t since_ns;		/* nothing has become durable since; 0: the first attempt */
-	uint64_t mark;			/* up to where it had by then */
+	uint64_t since_ns;		/* none has got any further since; 0: the first attempt */
+	uint64_t mark;			/* up to where, durable or read, one had by then */
 	unsigned pause_ms;
 };
 

@@ -54,5 +54,23 @@ else
 	skip 'qemu-nbd, killed or ended' 'needs qemu-utils'
 fi
 
+# ---- while it is proven, each time further on ----
+proven_to() {
+	[ -e "$scratch/ended" ] && return
+	"$VOLMIG" status --json $id 2>/dev/null |
+		jq -e --argjson bytes "$1" '.. | select(.phase? == "verify" and .bytes_done >= $bytes)'
+}
+new_target
+nbdkit_file dst.raw
+begin_copy web.img "$(uri export)" --stall-timeout 1s --bwlimit 1M
+for bytes_proven in 1048576 3145728; do
+	wait_until proven_to $bytes_proven
+	end_server export
+	nbdkit_file dst.raw
+done
+is 'lost twice while it is proven, and each time further on: it goes on' "$(ended)" 0
+ok 'and both are whole' both_whole
+end_server export
+
 is 'nothing is left behind' "$(nothing_left .)" ''
 done_testing
