@@ -68,26 +68,45 @@ static int identify(struct step_context *ctx, struct err *err)
 	return 0;
 }
 
+/* Is it as the step makes it, with nothing in it? */
+static bool looks_unwritten(const struct step_context *ctx, const struct rbd_name *name,
+			    const struct rbd_image *image)
+{
+	return image->bytes == move_new_bytes(ctx->move) && !image->snapshots && !image->parent &&
+	       rbd_allocated(name, image->bytes) == 0;
+}
+
+static int refuse_taken(const char *path, struct err *err)
+{
+	err_set(err, ERR_REFUSED, path, "exists already, and is not this job's");
+	return err_next(err, "rename it");
+}
+
 /*
  * What has the temporary name when the step is begun for the first time is
- * somebody else's.  Later it is ours from before a crash: nothing was written
- * to it then.
+ * somebody else's.  Later it is most likely ours from before a crash, if it
+ * looks like it; nothing was written to it then.
  */
 static int clear_name(const struct step_context *ctx, const struct rbd_name *name, const char *path,
 		      struct err *err)
 {
 	struct rbd_image image = { 0 };
 	int found = rbd_look(name, true, &image, err);
-	bool is_ours = ctx->again && image.bytes == move_new_bytes(ctx->move) && !image.snapshots &&
-		       !image.watchers.count;
+	bool is_ours = ctx->again && found == 1 && !image.watchers.count && looks_unwritten(ctx, name, &image);
 
 	rbd_image_free(&image);
 	if (found <= 0)
 		return found;
 	if (is_ours)
 		return rbd_remove(name, err);
-	err_set(err, ERR_REFUSED, path, "exists already, and is not this job's");
-	return err_next(err, "rename it");
+	return refuse_taken(path, err);
+}
+
+static int make(const struct step_context *ctx, const struct rbd_name *name, const char *path, struct err *err)
+{
+	if (rbd_create(name, move_new_bytes(ctx->move), err) == 0)
+		return 0;
+	return err->number == EEXIST ? refuse_taken(path, err) : -1;
 }
 
 static enum step_result create_run(struct step_context *ctx, struct err *err)
@@ -98,7 +117,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	enum step_result result = STEP_UNDONE;
 
 	/* What has the name already makes the first attempt fail. */
-	if ((!ctx->again || clear_name(ctx, &name, path, err) == 0) && rbd_create(&name, move_new_bytes(move), err) == 0 &&
+	if ((!ctx->again || clear_name(ctx, &name, path, err) == 0) && make(ctx, &name, path, err) == 0 &&
 	    identify(ctx, err) == 0)
 		result = STEP_DONE;
 	free(path);
@@ -144,7 +163,7 @@ static int create_undo(struct step_context *ctx, struct err *err)
 		int found = rbd_look(&name, false, &image, err);
 		/* A crash may have come before the id was recorded; then by its name, and by its looks. */
 		bool is_ours = found == 1 && (target->kind ? !strcmp(image.id, target->qemu->id) :
-					      i == 0 && image.bytes == move_new_bytes(move) && !image.snapshots);
+					      i == 0 && looks_unwritten(ctx, &name, &image));
 		int ret = found < 0 ? -1 : 0;
 
 		if (is_ours && target->kind)
