@@ -632,6 +632,18 @@ static int connect_through(struct nbd *nbd, struct nbd_handle *h, struct err *er
 	return 0;
 }
 
+/*
+ * Closed like others, also by our death, a connection goes on sending what it
+ * has when the network or the server is back.  The server would write it over
+ * what came later by another one, or what the volume's next owner has written.
+ */
+static void give_up_at_close(int fd, bool yes)
+{
+	const struct linger at_once = { .l_onoff = yes };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 /* Room for what is on its way, and a peer that has vanished is noticed. */
 static void tune_socket(int fd)
 {
@@ -652,6 +664,7 @@ static void tune_socket(int fd)
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each, sizeof(each));
 		setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof(gone_ms));
+		give_up_at_close(fd, true);
 	}
 }
 
@@ -871,7 +884,11 @@ static void say_good_bye(struct nbd *nbd)
 	for (unsigned i = 0; i < nbd->connection_count; i++) {
 		struct connection *c = &nbd->connections[i];
 
-		if (c->in_flight || lib.nbd_aio_disconnect(c->handle, 0) < 0)
+		if (c->in_flight)
+			continue;
+		/* The good-bye itself has to arrive. */
+		give_up_at_close(lib.nbd_aio_get_fd(c->handle), false);
+		if (lib.nbd_aio_disconnect(c->handle, 0) < 0)
 			continue;
 		while (!is_over(c) && clock_ns() - start_ns < GOOD_BYE_MS * MILLISECOND) {
 			unsigned direction = lib.nbd_aio_get_direction(c->handle);
