@@ -127,7 +127,7 @@ static void check_jobs(struct doctor *doctor)
 			job_close(&job);
 			continue;
 		}
-		if (job.aborting)
+		if (job.aborting && !job.retreating)
 			next = text_format("volmig abort %s", id);
 		else if (job_committed(&job))
 			next = text_format("volmig resume %s", id);

@@ -53,7 +53,7 @@ static void look_at_legs(struct doctor *doctor, struct job *job)
 		/* There is no leg too many. */
 	} else if (!job->ended) {
 		next = job_committed(job) ? text_format("volmig resume %s", job->id) :
-		       job->aborting ? text_format("volmig abort %s", job->id) :
+		       job->aborting && !job->retreating ? text_format("volmig abort %s", job->id) :
 		       text_format("volmig resume %s, or volmig abort %s", job->id, job->id);
 		doctor_found(doctor, "legs", volume, job->id,
 			     "has a leg more, of a job that no process works on", next, false);

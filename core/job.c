@@ -228,6 +228,19 @@ static int fold_plan(struct job *job, const json_t *record, struct err *err)
 	return target_from_plan(job, err);
 }
 
+/* Nothing is left of the plan before. */
+static int take_next_plan(struct job *job, struct err *err)
+{
+	record_free(&job->record);
+	free(job->more_records);
+	job->more_records = NULL;
+	plan_go_on(&job->plan, job->go_on, job->failure);
+	job->steps_done = 0;
+	job->step_begun = job->written = false;
+	job->aborting = job->retreating = false;
+	return target_from_plan(job, err);
+}
+
 static int fold(const json_t *record, void *data, struct err *err)
 {
 	struct job *job = data;
@@ -275,6 +288,16 @@ static int fold(const json_t *record, void *data, struct err *err)
 		job->terms = json_deep_copy(json_object_get(record, "terms"));
 	} else if (!strcmp(rec, "abort")) {
 		job->aborting = true;
+		job->retreating = false;
+	} else if (!strcmp(rec, "retreat")) {
+		job->aborting = job->retreating = true;
+		free(job->failure);
+		job->failure = text_copy(json_get_string(record, "failure") ?: "");
+		job->go_on = json_get_bool(record, "proving") ? GO_ON_PROVING : GO_ON_ANY;
+	} else if (!strcmp(rec, "next")) {
+		if (!job->retreating || !plan_has_next(&job->plan, job->go_on))
+			return err_set(err, ERR_REFUSED, job->id, "the journal goes on with a plan that it has not");
+		return take_next_plan(job, err);
 	} else if (!strcmp(rec, "undone")) {
 		if (json_get_u64(record, "step") > job->steps_done)
 			return err_set(err, ERR_REFUSED, job->id, "the journal's steps are out of order");
@@ -383,6 +406,7 @@ void job_close(struct job *job)
 	json_decref(job->result);
 	json_decref(job->stopped);
 	json_decref(job->terms);
+	free(job->failure);
 	*job = (struct job){ .lock = -1 };
 }
 
@@ -673,11 +697,35 @@ int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *
 
 int job_begin_abort(struct job *job, struct err *err)
 {
-	if (!job->aborting &&
+	if ((!job->aborting || job->retreating) &&
 	    journal_append(job->journal, json_pack("{s:s}", "rec", "abort"), err) < 0)
 		return -1;
 	job->aborting = true;
+	job->retreating = false;
 	return 0;
+}
+
+int job_begin_retreat(struct job *job, const struct err *why, struct err *err)
+{
+	char *failure = text_format("%s%s%s", why->object, *why->object ? ": " : "", why->cause);
+
+	job->go_on = job->record.go_on;
+	if (journal_append(job->journal, json_pack("{s:s, s:o, s:b}", "rec", "retreat", "failure", json_text(failure),
+						   "proving", job->go_on == GO_ON_PROVING), err) < 0) {
+		free(failure);
+		return -1;
+	}
+	free(job->failure);
+	job->failure = failure;
+	job->aborting = job->retreating = true;
+	return 0;
+}
+
+int job_go_on(struct job *job, struct err *err)
+{
+	if (journal_append(job->journal, json_pack("{s:s}", "rec", "next"), err) < 0)
+		return -1;
+	return take_next_plan(job, err);
 }
 
 int job_undone_step(struct job *job, size_t step, struct err *err)

@@ -42,6 +42,9 @@ struct job {
 	bool step_begun;		/* steps[steps_done] was begun */
 	bool written;			/* the destination was, or may have been, written to */
 	bool aborting;			/* an abort was begun */
+	bool retreating;		/* ... to go on by plan.next, and not to give up */
+	char *failure;			/* retreating: why its method failed */
+	enum go_on go_on;		/* retreating: which method may go on */
 	bool ended;
 	bool ended_here;		/* by this process */
 	bool aborted;			/* ended by roll-back */
@@ -101,6 +104,13 @@ int job_note_stop(struct job *job, const struct err *why, struct err *err);
 /* Takes terms over; durable with the next record. */
 int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *err);
 int job_begin_abort(struct job *job, struct err *err);
+/*
+ * Its method has failed, and another one will go on once all is undone: what
+ * begins is an abort that ends in job_go_on(), or in job_begin_abort() after all.
+ */
+int job_begin_retreat(struct job *job, const struct err *why, struct err *err);
+/* All is undone: go on by the next plan, from its first step. */
+int job_go_on(struct job *job, struct err *err);
 int job_undone_step(struct job *job, size_t step, struct err *err);
 /*
  * Take steps back to be done again, from this one on; nothing is undone for

@@ -35,7 +35,6 @@
 #include "terms.h"
 #include "volumes/lv.h"
 #include "volumes/guests.h"
-#include "volumes/lvm_group.h"
 #include "volumes/qemu.h"
 
 /* How long abort waits for the process that works on a job: its I/O may take its time. */
@@ -95,17 +94,52 @@ static int finish(struct job *job, bool aborted, json_t **ret_report, struct err
 	return ret;
 }
 
+static int check_ends(struct job *job, const struct perform_options *options, struct err *err);
+
+/*
+ * The job's method has failed, and nothing is left of it: make the next one its
+ * plan, if the ends are as that wants them.  err says why it failed, and in the
+ * end why none went on.
+ */
+static bool try_next(struct job *job, const struct perform_options *options, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+
+	while (job->retreating) {
+		struct err second = ERR_INIT;
+
+		log_note("%s: %s failed and was undone: %s", job->id, job->plan.method, job->failure);
+		if (job_go_on(job, &second) == 0 && check_ends(job, options, &second) == 0) {
+			log_note("%s: going on by %s", job->id, job->plan.method);
+			*err = (struct err)ERR_INIT;
+			return true;
+		}
+		/* Nothing of it was begun, so the one after it may be asked. */
+		if (!job->retreating && plan_has_next(&job->plan, GO_ON_ANY) &&
+		    job_begin_retreat(job, &second, &ignored) == 0)
+			continue;
+		log_note("%s: %s cannot go on: %s%s%s", job->id, job->plan.method, second.object,
+			 *second.object ? ": " : "", second.cause);
+		break;
+	}
+	if (err->class == ERR_NONE)
+		err_set(err, ERR_FAILED, NULL, "%s", job->failure);
+	return false;
+}
+
 static int run_to_end(struct job *job, const struct perform_options *options,
 		      json_t **ret_report, struct err *err)
 {
 	struct throttle *throttle = terms_throttle(job);
 	struct err second = ERR_INIT;
-	bool rolled_back;
+	bool rolled_back = job->retreating;
 	int ret;
 
 	if (options->progress)
 		progress_set_job(options->progress, job->id);
-	ret = run_job(job, monitor_of(options), throttle, &rolled_back, err);
+	do {
+		ret = job->retreating ? -1 : run_job(job, monitor_of(options), throttle, &rolled_back, err);
+	} while (ret < 0 && rolled_back && job->retreating && try_next(job, options, err));
 	throttle_free(throttle);
 	if (ret == 0)
 		return finish(job, false, ret_report, err);
@@ -570,7 +604,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 			err_set(err, ERR_REFUSED, id, "the job was aborted, there is nothing to go on with");
 		else
 			ret = 0;
-	} else if (job.aborting) {
+	} else if (job.aborting && !job.retreating) {
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
 		next_command(err, options, "abort", id);
@@ -578,7 +612,12 @@ int perform_resume(const char *text, const struct perform_options *options,
 		*ret_report = report_job(&job);
 	} else if (wait_for_turn(state_dir, &job, options, &ticket, err) < 0) {
 		note_stop(&job, options, ret_report, err);
-	} else if (check_ends(&job, options, err) < 0 || rewind_unproven(&job, err) < 0) {
+	} else if (job.retreating && run_undo(&job, false, monitor_of(options), err) < 0) {
+		/* What is not undone cleanly is not gone on with. */
+		err->class = ERR_UNSURE;
+		*ret_report = report_job(&job);
+		next_command(err, options, "abort", id);
+	} else if (!job.retreating && (check_ends(&job, options, err) < 0 || rewind_unproven(&job, err) < 0)) {
 		*ret_report = report_job(&job);
 	} else {
 		ret = run_to_end(&job, options, ret_report, err);
@@ -654,7 +693,8 @@ int perform_abort(const char *text, const struct perform_options *options,
 			ret = 0;
 		else
 			err_set(err, ERR_REFUSED, id, "the job is done, there is nothing to undo");
-	} else if (run_undo(&job, options->forget, monitor_of(options), err) < 0) {
+	} else if ((job.retreating && job_begin_abort(&job, err) < 0) ||
+		   run_undo(&job, options->forget, monitor_of(options), err) < 0) {
 		*ret_report = report_job(&job);
 		/* Undone in part: doing it again goes on where it stopped. */
 		if (err->class == ERR_FAILED)

@@ -79,7 +79,8 @@ int plan_build(const struct request *request, const char *job_id,
 	struct plan plan = { .command = request->command };
 	struct move *move = &plan.move;
 	int (*policy)(const struct request *, const char *, struct plan *, struct err *);
-	bool in_group;
+	struct facts from = { 0 }, to = { 0 };
+	bool in_group, chain;
 
 	move->source = *source;
 	move->destination = *destination;
@@ -102,17 +103,26 @@ int plan_build(const struct request *request, const char *job_id,
 		policy = source->lv || destination->lv ? plan_lvm : plan_copy;
 	/* The others move a domain's disk only when it is shut off. */
 	in_group = destination->lv && destination->lv->wanted_pvs.count;
+	chain = in_group && request->command == COMMAND_MIGRATE && request->fallback == FALLBACK_ALWAYS &&
+		!strcmp(request->method, "auto") && !request->force_host_copy &&
+		plan_copy_facts(source, &from) && plan_copy_facts(destination, &to);
 	if ((policy != plan_live && !in_group && plan_cold(request, &plan, err) < 0) ||
 	    policy(request, job_id, &plan, err) < 0 || finish_cold(&plan, err) < 0) {
 		/* The facts stay the caller's. */
 		move->source = (struct facts){ 0 };
 		move->destination = (struct facts){ 0 };
 		plan_free(&plan);
+		facts_free(&from);
+		facts_free(&to);
 		return -1;
 	}
 	for (size_t i = 0; request->hooks && request->hooks[i]; i++)
 		text_list_add(&plan.hooks.commands, text_copy(request->hooks[i]));
 	plan.hooks.timeout_ms = request->hook_timeout_ms;
+	if (chain && plan.move.online.vg)
+		plan_next_build(request, job_id, &from, &to, &plan);
+	facts_free(&from);
+	facts_free(&to);
 	*source = (struct facts){ 0 };
 	*destination = (struct facts){ 0 };
 	*ret_plan = plan;
@@ -141,6 +151,9 @@ void plan_free(struct plan *plan)
 	text_list_free(&plan->warnings);
 	text_list_free(&plan->hooks.commands);
 	json_decref(plan->serve);
+	if (plan->next)
+		plan_free(plan->next);
+	free(plan->next);
 	*plan = (struct plan){ 0 };
 }
 
@@ -177,6 +190,8 @@ json_t *plan_to_json(const struct plan *plan)
 	json_put(json, "hooks", hook_options_to_json(&plan->hooks));
 	if (plan->serve)
 		json_put(json, "serve", json_incref(plan->serve));
+	if (plan->next)
+		json_put(json, "next", plan_to_json(plan->next));
 	return json;
 }
 
@@ -264,6 +279,13 @@ int plan_from_json(struct plan *ret_plan, const json_t *json, struct err *err)
 	if (!plan.step_count) {
 		plan_free(&plan);
 		return err_set(err, ERR_REFUSED, NULL, "the journal's plan has no steps");
+	}
+	if (json_object_get(json, "next")) {
+		plan.next = text_alloc(1, sizeof(*plan.next));
+		if (plan_from_json(plan.next, json_object_get(json, "next"), err) < 0) {
+			plan_free(&plan);
+			return -1;
+		}
 	}
 	*ret_plan = plan;
 	return 0;

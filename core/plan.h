@@ -17,6 +17,7 @@ struct err;
 #define PLAN_STEPS_EACH 12
 #define PLAN_STEPS_MAX (PLAN_STEPS_EACH * PLAN_MOVES_MAX)
 #define PLAN_PVS_MAX 32	/* physical volumes of one move */
+#define PLAN_TRIED_MAX 3	/* methods that are tried one after the other */
 
 enum command_kind {
 	COMMAND_MIGRATE,	/* the source goes away in the end, unless it is kept */
@@ -67,6 +68,7 @@ struct request {
 	const struct far_plan *far;	/* what the host of a far end has planned: see far_plan.h; or NULL */
 	const char *const *hooks;	/* commands, ends with NULL; or NULL */
 	uint64_t hook_timeout_ms;
+	const char *tried[PLAN_TRIED_MAX];	/* methods that come before the one that is planned now; or NULL */
 };
 
 #define REQUEST_DEFAULTS { .method = "auto", .sparse = true, .stall_ms = 600000, \
@@ -94,6 +96,7 @@ struct plan {
 	struct text_list warnings;	/* what the user should know before */
 	struct hook_options hooks;
 	json_t *serve;			/* made for another host, which asks for its steps: see serve.h; or NULL */
+	struct plan *next;		/* to go on with when this method fails and was undone; or NULL */
 };
 
 /*
@@ -124,6 +127,13 @@ size_t plan_moves(const struct plan *plan);
  */
 int plan_join(struct plan *plans, size_t count, const char *job_id, const char *set,
 	      struct plan *ret_plan, struct err *err);
+
+/*
+ * Its method has failed, and was undone.  Is there a next one, as far as what
+ * was found lets it go on?  And make that the plan; reason: why it failed.
+ */
+bool plan_has_next(const struct plan *plan, enum go_on go_on);
+void plan_go_on(struct plan *plan, enum go_on go_on, const char *reason);
 
 /* "migrate", "copy", "swap". */
 const char *command_name(enum command_kind command);

@@ -3,6 +3,7 @@
 #include "plan_parts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -442,15 +443,19 @@ int plan_lvm(const struct request *request, const char *job_id, struct plan *pla
 		plan_add_not_moved(plan, "pvmove", text_copy(request->force_host_copy ? "--force-host-copy" :
 							     "--method=copy"));
 	} else if (inside) {
-		ret = plan_lvm_online(request, plan, err);
-		if (ret <= 0)
-			return ret;
-		if (request->fallback == FALLBACK_NEVER) {
-			err_set(err, ERR_REFUSED, move->source.spec, "%s: %s",
-				plan->not_moved[plan->not_moved_count - 1].method,
-				plan->not_moved[plan->not_moved_count - 1].reason);
-			return err_next(err, "use --fallback=on-refusal to copy it instead");
+		struct err cannot = ERR_INIT, copy = ERR_INIT;
+		size_t used;
+
+		ret = plan_lvm_online(request, plan, &cannot);
+		/* Neither way of LVM's will do: then by a copy, where that will. */
+		if (ret > 0 && request->fallback != FALLBACK_NEVER) {
+			if (plan_copy(request, job_id, plan, &copy) == 0)
+				return 0;
+			used = strlen(cannot.cause);
+			snprintf(cannot.cause + used, sizeof(cannot.cause) - used, "; copy: %s", copy.cause);
 		}
+		*err = ret ? cannot : *err;
+		return ret ? -1 : 0;
 	}
 	return plan_copy(request, job_id, plan, err);
 }

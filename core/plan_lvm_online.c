@@ -363,8 +363,10 @@ static int choose(const struct wish *wish, uint64_t away, struct plan *plan, str
 	struct online_move *online = &plan->move.online;
 	const char *method = wish->request->method;
 	bool any = !strcmp(method, "auto");
-	char *convert = no_lvconvert(wish, &online->legs, &online->add);
-	char *move = no_pvmove(wish, away);
+	char *convert = plan_was_tried(wish->request, "lvconvert") ? text_copy(PLAN_TRIED_FIRST) :
+			no_lvconvert(wish, &online->legs, &online->add);
+	char *move = plan_was_tried(wish->request, "pvmove") ? text_copy(PLAN_TRIED_FIRST) :
+		     no_pvmove(wish, away);
 
 	if (!any && strcmp(method, "pvmove") && strcmp(method, "lvconvert")) {
 		err_set(err, ERR_REFUSED, wish->name,
@@ -385,6 +387,12 @@ static int choose(const struct wish *wish, uint64_t away, struct plan *plan, str
 			"pvmove drops the old extents when the kernel's mirror is in sync; nothing is read back and compared"));
 		online->legs = online->add = 0;
 		return 0;
+	}
+	if (any && free_on_targets(wish) >= away) {
+		plan_add_not_moved(plan, "lvconvert", text_copy(convert));
+		plan_add_not_moved(plan, "pvmove", text_copy(move));
+		refuse_both(wish, convert, move, away, err);
+		return 1;
 	}
 	if (any)
 		return refuse_both(wish, convert, move, away, err);
@@ -478,7 +486,7 @@ int plan_lvm_online(const struct request *request, struct plan *plan, struct err
 		.wanted = &plan->move.destination.lv->wanted_pvs,
 	};
 	uint64_t away = 0;
-	int ret = -1;
+	int ret = -1, chosen;
 
 	wish.name = text_format("%s/%s", source->vg_name, source->name);
 	if (!wish.lv) {
@@ -486,9 +494,13 @@ int plan_lvm_online(const struct request *request, struct plan *plan, struct err
 		goto out;
 	}
 	if (check_group(&wish, err) < 0 || find_targets(&wish, err) < 0 || check_options(&wish, err) < 0 ||
-	    check_kind(&wish, err) < 0 || check_state(&wish, err) < 0 || check_places(&wish, &away, err) < 0 ||
-	    choose(&wish, away, plan, err) < 0)
+	    check_kind(&wish, err) < 0 || check_state(&wish, err) < 0 || check_places(&wish, &away, err) < 0)
 		goto out;
+	chosen = choose(&wish, away, plan, err);
+	if (chosen) {
+		ret = chosen;
+		goto out;
+	}
 	if (request->verify == VERIFY_NONE && !strcmp(plan->method, "lvconvert")) {
 		err_set(err, ERR_REFUSED, wish.name, "the old leg is dropped only when the new one is proven, so --verify=none is refused");
 		err_next(err, "leave it out, or use --method=pvmove");

@@ -12,6 +12,19 @@ void plan_add_step(struct plan *plan, const struct step_ops *step);
 /* Takes reason over. */
 void plan_add_not_moved(struct plan *plan, const char *method, char *reason);
 
+#define PLAN_TRIED_FIRST "it is tried first"
+
+/* Is it a method that comes before the one that is looked for? */
+bool plan_was_tried(const struct request *request, const char *method);
+
+/*
+ * Fill in plan->next, if there is a next method at all.  The facts are copies of
+ * what plan was made of, by plan_copy_facts(); they may be taken over.
+ */
+bool plan_copy_facts(const struct facts *from, struct facts *ret);
+void plan_next_build(const struct request *request, const char *job_id, struct facts *source,
+		     struct facts *destination, struct plan *plan);
+
 /* Is path dir, or below it?  By the texts alone. */
 bool plan_is_below(const char *path, const char *dir);
 

@@ -133,9 +133,12 @@ static json_t *ends_report(const struct move *move)
 
 json_t *report_plan(const struct plan *plan, const char *job_id)
 {
-	json_t *json = head(plan, job_id, "planned");
+	json_t *json = head(plan, job_id, "planned"), *fallback = json_array();
 
 	json_put(json, "plan", steps_report(plan));
+	for (const struct plan *next = plan->next; next; next = next->next)
+		json_array_append_new(fallback, json_string(next->method));
+	json_put(json, "fallback", fallback);
 	json_put(json, "bytes_to_move", json_u64(!strcmp(plan->method, "reflink") ? 0 :
 						 plan->move.source.allocated < plan->move.source.bytes ?
 						 plan->move.source.allocated : plan->move.source.bytes));
@@ -625,6 +628,8 @@ void report_print(const json_t *report, FILE *out)
 		print_row(out, "not chosen", text);
 		free(text);
 	}
+	json_array_foreach(json_object_get(report, "fallback"), i, item)
+		print_row(out, i ? "" : "if it fails", json_string_value(item));
 	json_array_foreach(json_object_get(report, "warnings"), i, item)
 		print_row(out, "note", json_string_value(item));
 	json_array_foreach(json_object_get(report, "plan"), i, item) {

@@ -124,7 +124,7 @@ static int undo_steps(struct job *job, struct context *context, struct monitor *
 		    job->plan.steps[k]->may_undo(context_of(context, job, k), err) < 0)
 			return -1;
 	hooks_tell(job, "pre", "undo");
-	if (job_begin_abort(job, err) < 0)
+	if (!job->retreating && job_begin_abort(job, err) < 0)
 		return -1;
 	monitor_phase(mon, "undo", 0);
 	while (i-- > 0) {
@@ -159,6 +159,10 @@ static int roll_back(struct job *job, struct monitor *mon, bool *ret_rolled_back
 {
 	struct err second = ERR_INIT;
 
+	/* Where the record of it cannot be written there will be no next method. */
+	if (plan_has_next(&job->plan, job->record.go_on) && job_begin_retreat(job, err, &second) < 0)
+		log_warning("%s%s%s", second.object, *second.object ? ": " : "", second.cause);
+	second = (struct err)ERR_INIT;
 	if (run_undo(job, false, mon, &second) == 0) {
 		*ret_rolled_back = true;
 		if (err->class != ERR_REFUSED)

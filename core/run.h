@@ -18,7 +18,8 @@ struct throttle;
  * Returns 0 when the job is done and its end is ready to be journalled by
  * job_end().  Otherwise err->class tells:
  *   ERR_STOPPED, ERR_REFUSED  it stopped; the job is unfinished and resumable
- *   ERR_FAILED   rolled back: *ret_rolled_back is true
+ *   ERR_FAILED   rolled back: *ret_rolled_back is true; where job->retreating is
+ *                too, job_go_on() makes the next method's plan the job's
  *   ERR_UNSURE   nothing more was touched; the job is unfinished
  */
 int run_job(struct job *job, struct monitor *mon, struct throttle *throttle, bool *ret_rolled_back,

@@ -79,7 +79,7 @@ static void add_next(json_t *report, const struct perform_options *options, cons
 		return;
 	dir = options->state_dir ? text_shell_word(options->state_dir) : NULL;
 	next = text_format("volmig %s%s%s%s %s", dir ? "--state-dir " : "", dir ? dir : "", dir ? " " : "",
-			   job->aborting ? "abort" : "resume", job->id);
+			   job->aborting && !job->retreating ? "abort" : "resume", job->id);
 	if (!job->aborting && !job_committed(job)) {
 		char *both = text_format("%s, or abort in place of resume", next);
 

@@ -29,10 +29,11 @@ static char *name_of(const struct online_now *now)
 	return text_format("%s/%s", now->group.name, now->lv->name);
 }
 
-enum step_result leg_lost(const struct online_now *now, struct err *err)
+enum step_result leg_lost(struct step_context *ctx, const struct online_now *now, struct err *err)
 {
 	char *name = name_of(now);
 
+	ctx->record->go_on = GO_ON_NEVER;
 	err_set(err, ERR_FAILED, name, "the new leg is not there any more: somebody else has removed it");
 	free(name);
 	return STEP_UNDONE;
@@ -116,8 +117,10 @@ enum step_result leg_wait(struct step_context *ctx, const struct online_now *now
 
 		if (raid_status(now, &status, err) < 0)
 			return STEP_STOPPED;
-		if (failed(now, &ctx->move->online, &status, &ours))
+		if (failed(now, &ctx->move->online, &status, &ours)) {
+			ctx->record->go_on = GO_ON_PROVING;
 			return tell_failed(now, ours, err);
+		}
 		if (is_over(&status, action))
 			break;
 		if (status.total)
@@ -272,6 +275,7 @@ enum step_result leg_scrub(struct step_context *ctx, const struct online_now *no
 				record->mismatches);
 			err_next(err, "look after the target's device");
 			free(name);
+			ctx->record->go_on = GO_ON_PROVING;
 			return STEP_UNDONE;
 		}
 		if (now->ours_first)	/* a repair would copy from it */

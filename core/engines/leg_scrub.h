@@ -31,6 +31,6 @@ enum step_result leg_wait(struct step_context *ctx, const struct online_now *now
 enum step_result leg_scrub(struct step_context *ctx, const struct online_now *now, struct err *err);
 
 /* The new leg is not there any more: says so, and returns what follows from it. */
-enum step_result leg_lost(const struct online_now *now, struct err *err);
+enum step_result leg_lost(struct step_context *ctx, const struct online_now *now, struct err *err);
 
 #endif

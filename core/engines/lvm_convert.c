@@ -161,7 +161,7 @@ static enum step_result sync_leg(struct step_context *ctx, struct err *err)
 	monitor_phase(ctx->mon, "sync", ctx->move->source.bytes);
 	if (online_look(online, &now, err) < 0)
 		return STEP_STOPPED;
-	result = now.ours < online->add ? leg_lost(&now, err) :
+	result = now.ours < online->add ? leg_lost(ctx, &now, err) :
 		 leg_wait(ctx, &now, LEG_SYNC, NULL, err);
 	ctx->record->copy_ns += clock_ns() - begun;
 	if (result == STEP_DONE) {
@@ -214,7 +214,7 @@ static enum step_result scrub_leg(struct step_context *ctx, struct err *err)
 	if (online_look(online, &now, err) < 0)
 		return STEP_STOPPED;
 	if (now.ours < online->add) {
-		result = leg_lost(&now, err);
+		result = leg_lost(ctx, &now, err);
 	} else {
 		result = leg_wait(ctx, &now, LEG_SYNC, NULL, err);
 		if (result == STEP_DONE) {
@@ -245,7 +245,7 @@ static enum step_result commit_leg(struct step_context *ctx, struct err *err)
 	if (online_look(&ctx->move->online, &now, err) < 0)
 		return STEP_STOPPED;
 	if (now.ours < ctx->move->online.add)
-		result = leg_lost(&now, err);
+		result = leg_lost(ctx, &now, err);
 	else
 		result = leg_wait(ctx, &now, LEG_SYNC, NULL, err);
 	online_now_free(&now);
@@ -273,7 +273,7 @@ static enum step_result drop_leg(struct step_context *ctx, struct err *err)
 		return STEP_STOPPED;
 	if (now.old) {
 		if (now.ours < online->add) {
-			leg_lost(&now, err);
+			leg_lost(ctx, &now, err);
 			goto out;
 		}
 		/* point of no return: LVM itself refuses it where the new leg is not in sync. */

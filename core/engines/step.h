@@ -26,6 +26,13 @@ enum verify_mode {
 	VERIFY_NONE,
 };
 
+/* After a method has failed and was undone: may another one go on? */
+enum go_on {
+	GO_ON_ANY,
+	GO_ON_PROVING,		/* one that proves what it has done: the target did not keep what it was given */
+	GO_ON_NEVER,		/* somebody else has a hand in it */
+};
+
 enum wipe_mode {
 	WIPE_NONE,
 	WIPE_ZERO,		/* overwrite what the source has allocated with zeroes */
@@ -116,6 +123,7 @@ struct progress_record {
 	bool verified;
 	bool source_stays;		/* on its host, which had given its part up before it was told to remove it */
 	struct online_record online;
+	enum go_on go_on;		/* of a step that failed; not journalled: see job_begin_retreat() */
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
 	enum pivot_record pivot;

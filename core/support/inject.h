@@ -26,6 +26,8 @@
  *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
  *   kill-repoint:2         the same, right after it
  *   kill-lvm:N           LVM's process dies as its Nth command begins
+ *   kill-lvconvert:1     ... as each lvconvert does; kill-pvmove:1 likewise
+ *   kill-from-lvconvert:1  ... as the first lvconvert does, and each command after it
  *   kill-lvm-from:N      ... and as each one after it does
  *   lvm-timeout:N        an LVM command that is silent for N milliseconds is stuck
  *   kill-suspend:1         SIGKILL itself before a domain is suspended to move several of its disks;

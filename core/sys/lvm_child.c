@@ -38,6 +38,14 @@ enum {
 };
 
 static uint64_t told;		/* commands that children of this process were given */
+static bool converted;		/* ... an lvconvert among them */
+
+static bool begins_with_word(const char *line, const char *word)
+{
+	size_t length = strlen(word);
+
+	return !strncmp(line, word, length) && line[length] == ' ';
+}
 
 /* ---- in the child ---- */
 
@@ -194,6 +202,11 @@ static _Noreturn void serve(const int ways[LVM_WAYS], int talk, pid_t parent)
 		kept |= changes;
 		inject_kill_at("kill-lvm", ++told);
 		inject_kill_past("kill-lvm-from", told);
+		if (begins_with_word(line + 1, "lvconvert"))
+			inject_kill_past("kill-lvconvert", 1);
+		inject_kill_past("kill-from-lvconvert", converted || begins_with_word(line + 1, "lvconvert"));
+		if (begins_with_word(line + 1, "pvmove"))
+			inject_kill_past("kill-pvmove", 1);
 		rc = run(handle, line + 1);
 		hand_over_report();
 		/* Some of it is printed by stdio. */
@@ -321,6 +334,7 @@ bool lvm_child_tell(struct lvm_child *to, const char *line, bool changes)
 	if (sendmsg(to->talk, &message, MSG_NOSIGNAL) != (ssize_t)parts[1].iov_len + 1)
 		return false;
 	told++;
+	converted |= begins_with_word(line, "lvconvert");
 	return true;
 }
 

@@ -182,7 +182,7 @@ static void plan_case(const struct table *t)
 			fail_msg("%s: not chosen: %s", t->what, plan.not_moved[0].reason);
 		assert_true(plan.step_count >= 2);
 	} else {
-		if (ret != -1 || err.class != ERR_REFUSED)
+		if (ret == 0 || err.class != ERR_REFUSED)
 			fail_msg("%s: it is not refused", t->what);
 		if (!strstr(err.cause, t->cause))
 			fail_msg("%s: %s", t->what, err.cause);
