@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* libvirt, loaded when it is needed, each call in a thread of its own and under a time limit. */
-#include "sys/virt.h"
+#include "sys/virt_calls.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,86 +10,20 @@
 
 #include "support/clock.h"
 #include "support/err.h"
-#include "support/limited.h"
 #include "support/log.h"
 #include "support/text.h"
-#include "sys/virt_events.h"
 
 #ifndef VOLMIG_WITHOUT_LIBVIRT
 
 #include <dlfcn.h>
-#include <libvirt/libvirt-qemu.h>
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 
 /* A broken connection is noticed after four times so many seconds. */
 #define KEEPALIVE_SECONDS 5
 
-/* Every function of libvirt's that is used, to be looked up by its name. */
-#define VIRT_FUNCTIONS(FUNCTION) \
-	FUNCTION(virInitialize) FUNCTION(virSetErrorFunc) FUNCTION(virGetLastError) \
-	FUNCTION(virEventRegisterDefaultImpl) FUNCTION(virEventRunDefaultImpl) \
-	FUNCTION(virConnectOpen) FUNCTION(virConnectClose) FUNCTION(virConnectIsAlive) \
-	FUNCTION(virConnectSetKeepAlive) FUNCTION(virConnectRegisterCloseCallback) \
-	FUNCTION(virConnectDomainEventRegisterAny) FUNCTION(virConnectListAllDomains) \
-	FUNCTION(virDomainLookupByName) FUNCTION(virDomainLookupByUUIDString) \
-	FUNCTION(virDomainGetName) FUNCTION(virDomainGetUUIDString) FUNCTION(virDomainFree) \
-	FUNCTION(virDomainIsActive) FUNCTION(virDomainIsPersistent) FUNCTION(virDomainGetState) \
-	FUNCTION(virDomainGetXMLDesc) FUNCTION(virDomainDefineXMLFlags) \
-	FUNCTION(virDomainAttachDeviceFlags) FUNCTION(virDomainDetachDeviceFlags) \
-	FUNCTION(virDomainSuspend) FUNCTION(virDomainResume) FUNCTION(virDomainGetBlockInfo) \
-	FUNCTION(virDomainBlockCopy) FUNCTION(virDomainBlockRebase) \
-	FUNCTION(virDomainGetBlockJobInfo) FUNCTION(virDomainBlockJobSetSpeed) \
-	FUNCTION(virDomainBlockJobAbort) FUNCTION(virTypedParamsAddULLong) \
-	FUNCTION(virTypedParamsAddUInt) FUNCTION(virTypedParamsFree) \
-	FUNCTION(virDomainGetAutostart) FUNCTION(virDomainHasManagedSaveImage) \
-	FUNCTION(virDomainSnapshotNum) FUNCTION(virDomainListAllCheckpoints) \
-	FUNCTION(virStoragePoolLookupByName) FUNCTION(virStoragePoolFree) \
-	FUNCTION(virStorageVolLookupByName) FUNCTION(virStorageVolGetPath) \
-	FUNCTION(virStorageVolFree)
-
-static struct {
-#define FUNCTION(name) __typeof__(name) *name;
-	VIRT_FUNCTIONS(FUNCTION)
-#undef FUNCTION
-	__typeof__(virDomainQemuMonitorCommand) *virDomainQemuMonitorCommand;
-} lib;
+struct virt_library virt_lib;
 
 static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
 static char lib_error[256];		/* why it could not be loaded; empty: it was */
-
-struct virt {
-	char *uri;
-	uint64_t limit_ms;
-	virConnectPtr conn;		/* replaced when it is lost; only the user's thread does that */
-	struct virt_events *events;
-};
-
-/* One call on its way.  Arguments and results are its own, for it may outlive who made it. */
-struct call {
-	struct limited base;
-	virConnectPtr conn;
-	struct virt_events *events;	/* open only */
-	int (*act)(struct call *call);
-	int result;
-	int code;			/* libvirt's, or 0 */
-	bool alive;			/* after a failure: the connection stands */
-	char message[1024];
-
-	char uuid[VIRT_UUID_SIZE];
-	char *name, *text;		/* a target or a domain's name; XML or a path */
-	unsigned flags;
-	uint64_t bytes_per_second;
-	uint32_t granularity;
-
-	virConnectPtr ret_conn;
-	char *ret_text;
-	struct virt_domain *ret_domains;
-	size_t ret_count;
-	struct virt_job ret_job;
-	struct virt_ties ret_ties;
-	uint64_t ret_bytes, ret_allocated;
-};
 
 /* ---- the library ---- */
 
@@ -103,7 +37,7 @@ static void *run_events(void *unused)
 {
 	(void)unused;
 	for (;;)
-		if (lib.virEventRunDefaultImpl() < 0)
+		if (virt_lib.virEventRunDefaultImpl() < 0)
 			clock_sleep_ms(100);
 	return NULL;
 }
@@ -118,8 +52,8 @@ static void load(void)
 		return;
 	}
 #define FUNCTION(name) \
-	lib.name = (__typeof__(name) *)dlsym(virt, #name); \
-	if (!lib.name) { \
+	virt_lib.name = (__typeof__(name) *)dlsym(virt, #name); \
+	if (!virt_lib.name) { \
 		snprintf(lib_error, sizeof(lib_error), "this libvirt has no %s()", #name); \
 		return; \
 	}
@@ -127,10 +61,10 @@ static void load(void)
 #undef FUNCTION
 	/* Without it QEMU cannot be asked; that is told when it is. */
 	if (qemu)
-		lib.virDomainQemuMonitorCommand = (__typeof__(virDomainQemuMonitorCommand) *)
+		virt_lib.virDomainQemuMonitorCommand = (__typeof__(virDomainQemuMonitorCommand) *)
 			dlsym(qemu, "virDomainQemuMonitorCommand");
-	lib.virSetErrorFunc(NULL, be_quiet);
-	if (lib.virInitialize() < 0 || lib.virEventRegisterDefaultImpl() < 0)
+	virt_lib.virSetErrorFunc(NULL, be_quiet);
+	if (virt_lib.virInitialize() < 0 || virt_lib.virEventRegisterDefaultImpl() < 0)
 		snprintf(lib_error, sizeof(lib_error), "libvirt cannot be set up");
 	else
 		thread_start(run_events, NULL);
@@ -138,7 +72,7 @@ static void load(void)
 
 /* ---- calls ---- */
 
-static void call_free(struct call *call)
+void virt_call_free(struct call *call)
 {
 	free(call->name);
 	free(call->text);
@@ -149,13 +83,13 @@ static void call_free(struct call *call)
 
 static void call_release(struct limited *base)
 {
-	call_free((struct call *)base);
+	virt_call_free((struct call *)base);
 }
 
 /* The first error is the one to tell. */
-static void note_error(struct call *call)
+void virt_call_failed(struct call *call)
 {
-	virErrorPtr error = lib.virGetLastError();
+	virErrorPtr error = virt_lib.virGetLastError();
 
 	if (*call->message)
 		return;
@@ -165,7 +99,7 @@ static void note_error(struct call *call)
 	for (char *at = call->message; *at; at++)
 		if (*at == '\n')
 			*at = ' ';
-	call->alive = call->conn && lib.virConnectIsAlive(call->conn) > 0;
+	call->alive = call->conn && virt_lib.virConnectIsAlive(call->conn) > 0;
 }
 
 static void run_call(struct limited *base)
@@ -174,7 +108,7 @@ static void run_call(struct limited *base)
 
 	call->result = call->act(call);
 	if (call->result < 0)
-		note_error(call);
+		virt_call_failed(call);
 }
 
 static int error_number(const struct call *call)
@@ -208,7 +142,7 @@ static int make_call(struct virt *virt, struct call *call, const char *object, s
 	if (call->result < 0) {
 		err_set(err, ERR_FAILED, object, "libvirt: %s", call->message);
 		err->number = error_number(call);
-		call_free(call);
+		virt_call_free(call);
 		return -1;
 	}
 	return 0;
@@ -232,7 +166,7 @@ static void add_event(void *events, enum virt_event_kind kind, int status,
 	struct virt_event event = { .kind = kind, .status = status };
 
 	if (domain)
-		lib.virDomainGetUUIDString(domain, event.uuid);
+		virt_lib.virDomainGetUUIDString(domain, event.uuid);
 	snprintf(event.name, sizeof(event.name), "%s", name ? name : "");
 	virt_events_add(events, &event);
 }
@@ -306,21 +240,21 @@ static int run_open(struct call *call)
 		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_removed) },
 		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, VIR_DOMAIN_EVENT_CALLBACK(on_removal_failed) },
 	};
-	virConnectPtr conn = lib.virConnectOpen(call->text);
+	virConnectPtr conn = virt_lib.virConnectOpen(call->text);
 
 	call->conn = conn;
 	if (!conn) {
-		note_error(call);
+		virt_call_failed(call);
 		virt_events_put(call->events);
 		return -1;
 	}
 	/* A driver without keepalive or events is one that is not remote, or too old: calls tell. */
-	lib.virConnectSetKeepAlive(conn, KEEPALIVE_SECONDS, 3);
-	if (lib.virConnectRegisterCloseCallback(conn, on_closed, virt_events_get(call->events),
+	virt_lib.virConnectSetKeepAlive(conn, KEEPALIVE_SECONDS, 3);
+	if (virt_lib.virConnectRegisterCloseCallback(conn, on_closed, virt_events_get(call->events),
 						drop_events) < 0)
 		virt_events_put(call->events);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-		if (lib.virConnectDomainEventRegisterAny(conn, NULL, events[i].id, events[i].callback,
+		if (virt_lib.virConnectDomainEventRegisterAny(conn, NULL, events[i].id, events[i].callback,
 							 virt_events_get(call->events),
 							 drop_events) < 0)
 			virt_events_put(call->events);
@@ -331,7 +265,7 @@ static int run_open(struct call *call)
 
 static int run_close(struct call *call)
 {
-	lib.virConnectClose(call->conn);
+	virt_lib.virConnectClose(call->conn);
 	return 0;
 }
 
@@ -340,7 +274,7 @@ static int connect_again(struct virt *virt, struct err *err)
 {
 	struct call *call;
 
-	if (virt->conn && lib.virConnectIsAlive(virt->conn) > 0)
+	if (virt->conn && virt_lib.virConnectIsAlive(virt->conn) > 0)
 		return 0;
 	if (virt->conn) {
 		struct err ignored = ERR_INIT;
@@ -350,7 +284,7 @@ static int connect_again(struct virt *virt, struct err *err)
 		call->conn = virt->conn;
 		virt->conn = NULL;
 		if (make_call(virt, call, virt->uri, &ignored) == 0)
-			call_free(call);
+			virt_call_free(call);
 	}
 	call = new_call(run_open);
 	call->text = text_copy(virt->uri);
@@ -361,7 +295,7 @@ static int connect_again(struct virt *virt, struct err *err)
 		return -1;
 	}
 	virt->conn = call->ret_conn;
-	call_free(call);
+	virt_call_free(call);
 	return 0;
 }
 
@@ -398,7 +332,7 @@ void virt_close(struct virt *virt)
 		call = new_call(run_close);
 		call->conn = virt->conn;
 		if (make_call(virt, call, virt->uri, &ignored) == 0)
-			call_free(call);
+			virt_call_free(call);
 	}
 	virt_events_put(virt->events);
 	free(virt->uri);
@@ -406,10 +340,10 @@ void virt_close(struct virt *virt)
 }
 
 /* A call on the connection, which is made anew where it was lost. */
-static int make_connected(struct virt *virt, struct call *call, const char *object, struct err *err)
+int virt_call_make(struct virt *virt, struct call *call, const char *object, struct err *err)
 {
 	if (connect_again(virt, err) < 0) {
-		call_free(call);
+		virt_call_free(call);
 		return -1;
 	}
 	call->conn = virt->conn;
@@ -417,16 +351,16 @@ static int make_connected(struct virt *virt, struct call *call, const char *obje
 }
 
 /* The same for one that brings nothing back. */
-static int make_plain(struct virt *virt, struct call *call, const char *object, struct err *err)
+int virt_call_plain(struct virt *virt, struct call *call, const char *object, struct err *err)
 {
-	if (make_connected(virt, call, object, err) < 0)
+	if (virt_call_make(virt, call, object, err) < 0)
 		return -1;
-	call_free(call);
+	virt_call_free(call);
 	return 0;
 }
 
 /* A call about a domain and what else it has to know. */
-static struct call *domain_call(int (*act)(struct call *call), const char *uuid, const char *name,
+struct call *virt_call_new(int (*act)(struct call *call), const char *uuid, const char *name,
 				const char *text)
 {
 	struct call *call = new_call(act);
@@ -437,30 +371,17 @@ static struct call *domain_call(int (*act)(struct call *call), const char *uuid,
 	return call;
 }
 
-/* Look the domain up, do what DO is, and give it back. */
-#define WITH_DOMAIN(call, result, DO) do { \
-	virDomainPtr domain = lib.virDomainLookupByUUIDString((call)->conn, (call)->uuid); \
-	(result) = -1; \
-	if (domain) { \
-		(result) = (DO) < 0 ? -1 : 0; \
-		/* Freeing forgets the error. */ \
-		if ((result) < 0) \
-			note_error(call); \
-		lib.virDomainFree(domain); \
-	} \
-} while (0)
-
 /* ---- domains ---- */
 
 static int describe(virDomainPtr domain, struct virt_domain *ret)
 {
-	int active = lib.virDomainIsActive(domain), persistent = lib.virDomainIsPersistent(domain);
+	int active = virt_lib.virDomainIsActive(domain), persistent = virt_lib.virDomainIsPersistent(domain);
 	int state = 0, reason;
 
-	if (active < 0 || persistent < 0 || lib.virDomainGetState(domain, &state, &reason, 0) < 0 ||
-	    lib.virDomainGetUUIDString(domain, ret->uuid) < 0)
+	if (active < 0 || persistent < 0 || virt_lib.virDomainGetState(domain, &state, &reason, 0) < 0 ||
+	    virt_lib.virDomainGetUUIDString(domain, ret->uuid) < 0)
 		return -1;
-	ret->name = text_copy(lib.virDomainGetName(domain));
+	ret->name = text_copy(virt_lib.virDomainGetName(domain));
 	ret->running = active;
 	ret->paused = state == VIR_DOMAIN_PAUSED;
 	ret->persistent = persistent;
@@ -469,36 +390,36 @@ static int describe(virDomainPtr domain, struct virt_domain *ret)
 
 static int run_find(struct call *call)
 {
-	virDomainPtr domain = lib.virDomainLookupByName(call->conn, call->name);
+	virDomainPtr domain = virt_lib.virDomainLookupByName(call->conn, call->name);
 	int ret;
 
 	if (!domain && strlen(call->name) == VIRT_UUID_SIZE - 1)
-		domain = lib.virDomainLookupByUUIDString(call->conn, call->name);
+		domain = virt_lib.virDomainLookupByUUIDString(call->conn, call->name);
 	if (!domain)
 		return -1;
 	call->ret_domains = text_alloc(1, sizeof(*call->ret_domains));
 	call->ret_count = 1;
 	ret = describe(domain, call->ret_domains);
-	lib.virDomainFree(domain);
+	virt_lib.virDomainFree(domain);
 	return ret;
 }
 
 int virt_find(struct virt *virt, const char *name, struct virt_domain *ret_domain, struct err *err)
 {
-	struct call *call = domain_call(run_find, "", name, NULL);
+	struct call *call = virt_call_new(run_find, "", name, NULL);
 
-	if (make_connected(virt, call, name, err) < 0)
+	if (virt_call_make(virt, call, name, err) < 0)
 		return -1;
 	*ret_domain = call->ret_domains[0];
 	call->ret_domains[0] = (struct virt_domain){ 0 };	/* handed over */
-	call_free(call);
+	virt_call_free(call);
 	return 0;
 }
 
 static int run_list(struct call *call)
 {
 	virDomainPtr *domains = NULL;
-	int count = lib.virConnectListAllDomains(call->conn, &domains, 0);
+	int count = virt_lib.virConnectListAllDomains(call->conn, &domains, 0);
 
 	if (count < 0)
 		return -1;
@@ -507,7 +428,7 @@ static int run_list(struct call *call)
 		/* One that has gone meanwhile is none. */
 		if (describe(domains[i], &call->ret_domains[call->ret_count]) == 0)
 			call->ret_count++;
-		lib.virDomainFree(domains[i]);
+		virt_lib.virDomainFree(domains[i]);
 	}
 	free(domains);
 	return 0;
@@ -517,13 +438,13 @@ int virt_list(struct virt *virt, struct virt_domain **ret_domains, size_t *ret_c
 {
 	struct call *call = new_call(run_list);
 
-	if (make_connected(virt, call, virt->uri, err) < 0)
+	if (virt_call_make(virt, call, virt->uri, err) < 0)
 		return -1;
 	*ret_domains = call->ret_domains;
 	*ret_count = call->ret_count;
 	call->ret_domains = NULL;	/* handed over */
 	call->ret_count = 0;
-	call_free(call);
+	virt_call_free(call);
 	return 0;
 }
 
@@ -531,60 +452,60 @@ static int run_xml(struct call *call)
 {
 	int ret;
 
-	WITH_DOMAIN(call, ret, (call->ret_text = lib.virDomainGetXMLDesc(domain, call->flags)) ? 0 : -1);
+	WITH_DOMAIN(call, ret, (call->ret_text = virt_lib.virDomainGetXMLDesc(domain, call->flags)) ? 0 : -1);
 	return ret;
 }
 
 /* Take the text over from a call that brings one. */
-static int make_text(struct virt *virt, struct call *call, const char *object, char **ret_text,
+int virt_call_text(struct virt *virt, struct call *call, const char *object, char **ret_text,
 		     struct err *err)
 {
-	if (make_connected(virt, call, object, err) < 0)
+	if (virt_call_make(virt, call, object, err) < 0)
 		return -1;
 	*ret_text = call->ret_text;
 	call->ret_text = NULL;	/* handed over */
-	call_free(call);
+	virt_call_free(call);
 	return 0;
 }
 
 int virt_xml(struct virt *virt, const char *uuid, bool inactive, char **ret_xml, struct err *err)
 {
-	struct call *call = domain_call(run_xml, uuid, NULL, NULL);
+	struct call *call = virt_call_new(run_xml, uuid, NULL, NULL);
 
 	/* Secrets are part of a definition that is to be defined again. */
 	call->flags = inactive ? VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE : 0;
-	return make_text(virt, call, uuid, ret_xml, err);
+	return virt_call_text(virt, call, uuid, ret_xml, err);
 }
 
 static int run_define(struct call *call)
 {
-	virDomainPtr domain = lib.virDomainDefineXMLFlags(call->conn, call->text, 0);
+	virDomainPtr domain = virt_lib.virDomainDefineXMLFlags(call->conn, call->text, 0);
 
 	if (!domain)
 		return -1;
-	lib.virDomainFree(domain);
+	virt_lib.virDomainFree(domain);
 	return 0;
 }
 
 int virt_define(struct virt *virt, const char *xml, struct err *err)
 {
-	return make_plain(virt, domain_call(run_define, "", NULL, xml), NULL, err);
+	return virt_call_plain(virt, virt_call_new(run_define, "", NULL, xml), NULL, err);
 }
 
 static int get_ties(virDomainPtr domain, struct virt_ties *ret)
 {
-	int autostart = 0, saved = lib.virDomainHasManagedSaveImage(domain, 0);
+	int autostart = 0, saved = virt_lib.virDomainHasManagedSaveImage(domain, 0);
 
 	*ret = (struct virt_ties){ 0 };
-	if (saved < 0 || lib.virDomainGetAutostart(domain, &autostart) < 0)
+	if (saved < 0 || virt_lib.virDomainGetAutostart(domain, &autostart) < 0)
 		return -1;
 	ret->autostart = autostart;
 	ret->managed_save = saved > 0;
-	ret->snapshots = lib.virDomainSnapshotNum(domain, 0);
+	ret->snapshots = virt_lib.virDomainSnapshotNum(domain, 0);
 	if (ret->snapshots < 0)
 		return -1;
 	/* A driver that knows no checkpoints has none. */
-	ret->checkpoints = lib.virDomainListAllCheckpoints(domain, NULL, 0);
+	ret->checkpoints = virt_lib.virDomainListAllCheckpoints(domain, NULL, 0);
 	if (ret->checkpoints < 0)
 		ret->checkpoints = 0;
 	return 0;
@@ -600,270 +521,34 @@ static int run_ties(struct call *call)
 
 int virt_ties(struct virt *virt, const char *uuid, struct virt_ties *ret_ties, struct err *err)
 {
-	struct call *call = domain_call(run_ties, uuid, NULL, NULL);
+	struct call *call = virt_call_new(run_ties, uuid, NULL, NULL);
 
-	if (make_connected(virt, call, uuid, err) < 0)
+	if (virt_call_make(virt, call, uuid, err) < 0)
 		return -1;
 	*ret_ties = call->ret_ties;
-	call_free(call);
+	virt_call_free(call);
 	return 0;
 }
 
 static int run_volume_path(struct call *call)
 {
-	virStoragePoolPtr pool = lib.virStoragePoolLookupByName(call->conn, call->name);
-	virStorageVolPtr volume = pool ? lib.virStorageVolLookupByName(pool, call->text) : NULL;
+	virStoragePoolPtr pool = virt_lib.virStoragePoolLookupByName(call->conn, call->name);
+	virStorageVolPtr volume = pool ? virt_lib.virStorageVolLookupByName(pool, call->text) : NULL;
 
-	call->ret_text = volume ? lib.virStorageVolGetPath(volume) : NULL;
+	call->ret_text = volume ? virt_lib.virStorageVolGetPath(volume) : NULL;
 	if (!call->ret_text)
-		note_error(call);
+		virt_call_failed(call);
 	if (volume)
-		lib.virStorageVolFree(volume);
+		virt_lib.virStorageVolFree(volume);
 	if (pool)
-		lib.virStoragePoolFree(pool);
+		virt_lib.virStoragePoolFree(pool);
 	return call->ret_text ? 0 : -1;
 }
 
 int virt_volume_path(struct virt *virt, const char *pool, const char *volume, char **ret_path,
 		     struct err *err)
 {
-	return make_text(virt, domain_call(run_volume_path, "", pool, volume), pool, ret_path, err);
-}
-
-static unsigned affect_flags(unsigned affect)
-{
-	return (affect & VIRT_LIVE ? VIR_DOMAIN_AFFECT_LIVE : 0U) |
-	       (affect & VIRT_CONFIG ? VIR_DOMAIN_AFFECT_CONFIG : 0U);
-}
-
-static int run_attach(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainAttachDeviceFlags(domain, call->text, call->flags));
-	return ret;
-}
-
-int virt_attach(struct virt *virt, const char *uuid, const char *xml, unsigned affect,
-		struct err *err)
-{
-	struct call *call = domain_call(run_attach, uuid, NULL, xml);
-
-	call->flags = affect_flags(affect);
-	return make_plain(virt, call, uuid, err);
-}
-
-static int run_detach(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainDetachDeviceFlags(domain, call->text, call->flags));
-	return ret;
-}
-
-int virt_detach(struct virt *virt, const char *uuid, const char *xml, unsigned affect,
-		struct err *err)
-{
-	struct call *call = domain_call(run_detach, uuid, NULL, xml);
-
-	call->flags = affect_flags(affect);
-	return make_plain(virt, call, uuid, err);
-}
-
-static int run_suspend(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainSuspend(domain));
-	return ret;
-}
-
-int virt_suspend(struct virt *virt, const char *uuid, struct err *err)
-{
-	return make_plain(virt, domain_call(run_suspend, uuid, NULL, NULL), uuid, err);
-}
-
-static int run_resume(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainResume(domain));
-	return ret;
-}
-
-int virt_resume(struct virt *virt, const char *uuid, struct err *err)
-{
-	return make_plain(virt, domain_call(run_resume, uuid, NULL, NULL), uuid, err);
-}
-
-static int run_disk_size(struct call *call)
-{
-	virDomainBlockInfo info = { 0 };
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainGetBlockInfo(domain, call->name, &info, 0));
-	call->ret_bytes = info.capacity;
-	call->ret_allocated = info.allocation;
-	return ret;
-}
-
-int virt_disk_size(struct virt *virt, const char *uuid, const char *target,
-		   uint64_t *ret_bytes, uint64_t *ret_allocated, struct err *err)
-{
-	struct call *call = domain_call(run_disk_size, uuid, target, NULL);
-
-	if (make_connected(virt, call, target, err) < 0)
-		return -1;
-	*ret_bytes = call->ret_bytes;
-	*ret_allocated = call->ret_allocated;
-	call_free(call);
-	return 0;
-}
-
-/* ---- block jobs ---- */
-
-static int run_copy(struct call *call)
-{
-	virTypedParameterPtr params = NULL;
-	int count = 0, max = 0, ret = -1;
-
-	if ((!call->bytes_per_second ||
-	     lib.virTypedParamsAddULLong(&params, &count, &max, VIR_DOMAIN_BLOCK_COPY_BANDWIDTH,
-					 call->bytes_per_second) == 0) &&
-	    (!call->granularity ||
-	     lib.virTypedParamsAddUInt(&params, &count, &max, VIR_DOMAIN_BLOCK_COPY_GRANULARITY,
-				       call->granularity) == 0))
-		WITH_DOMAIN(call, ret, lib.virDomainBlockCopy(domain, call->name, call->text, params,
-							      count, call->flags));
-	lib.virTypedParamsFree(params, count);
-	return ret;
-}
-
-int virt_copy(struct virt *virt, const char *uuid, const char *target, const char *xml,
-	      const struct virt_copy *copy, struct err *err)
-{
-	struct call *call = domain_call(run_copy, uuid, target, xml);
-
-	call->flags = VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB;
-	if (copy->sync_writes)
-		call->flags |= VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES;
-	call->bytes_per_second = copy->bytes_per_second;
-	call->granularity = copy->granularity;
-	return make_plain(virt, call, target, err);
-}
-
-static int run_rebase(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainBlockRebase(domain, call->name, call->text,
-							(unsigned long)call->bytes_per_second,
-							call->flags));
-	return ret;
-}
-
-int virt_rebase(struct virt *virt, const char *uuid, const char *target, const char *path,
-		bool is_device, uint64_t bytes_per_second, struct err *err)
-{
-	struct call *call = domain_call(run_rebase, uuid, target, path);
-
-	call->flags = VIR_DOMAIN_BLOCK_REBASE_COPY | VIR_DOMAIN_BLOCK_REBASE_REUSE_EXT |
-		      VIR_DOMAIN_BLOCK_REBASE_COPY_RAW | VIR_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES;
-	if (is_device)
-		call->flags |= VIR_DOMAIN_BLOCK_REBASE_COPY_DEV;
-	call->bytes_per_second = bytes_per_second;
-	return make_plain(virt, call, target, err);
-}
-
-static int run_job(struct call *call)
-{
-	virDomainBlockJobInfo info = { 0 };
-	int found = -1, ret;
-
-	WITH_DOMAIN(call, ret, found = lib.virDomainGetBlockJobInfo(
-		domain, call->name, &info, VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES));
-	call->ret_job = (struct virt_job){
-		.exists = found > 0,
-		.copy = info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_COPY,
-		.done = info.cur,
-		.total = info.end,
-		.bytes_per_second = info.bandwidth,
-	};
-	return ret;
-}
-
-int virt_job(struct virt *virt, const char *uuid, const char *target, struct virt_job *ret_job,
-	     struct err *err)
-{
-	struct call *call = domain_call(run_job, uuid, target, NULL);
-
-	if (make_connected(virt, call, target, err) < 0)
-		return -1;
-	*ret_job = call->ret_job;
-	call_free(call);
-	return 0;
-}
-
-static int run_speed(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainBlockJobSetSpeed(
-		domain, call->name, (unsigned long)call->bytes_per_second,
-		VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES));
-	return ret;
-}
-
-int virt_job_speed(struct virt *virt, const char *uuid, const char *target,
-		   uint64_t bytes_per_second, struct err *err)
-{
-	struct call *call = domain_call(run_speed, uuid, target, NULL);
-
-	call->bytes_per_second = bytes_per_second;
-	return make_plain(virt, call, target, err);
-}
-
-static int run_abort(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainBlockJobAbort(domain, call->name, call->flags));
-	return ret;
-}
-
-int virt_pivot(struct virt *virt, const char *uuid, const char *target, struct err *err)
-{
-	struct call *call = domain_call(run_abort, uuid, target, NULL);
-
-	call->flags = VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT;
-	return make_plain(virt, call, target, err);
-}
-
-int virt_job_cancel(struct virt *virt, const char *uuid, const char *target, struct err *err)
-{
-	struct call *call = domain_call(run_abort, uuid, target, NULL);
-
-	call->flags = VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC;
-	return make_plain(virt, call, target, err);
-}
-
-static int run_qmp(struct call *call)
-{
-	int ret;
-
-	WITH_DOMAIN(call, ret, lib.virDomainQemuMonitorCommand(domain, call->text, &call->ret_text, 0));
-	return ret;
-}
-
-int virt_qmp(struct virt *virt, const char *uuid, const char *command, char **ret_answer,
-	     struct err *err)
-{
-	if (!lib.virDomainQemuMonitorCommand) {
-		err_set(err, ERR_FAILED, uuid, "QEMU cannot be asked: there is no libvirt-qemu.so.0");
-		err->number = EOPNOTSUPP;
-		return -1;
-	}
-	return make_text(virt, domain_call(run_qmp, uuid, NULL, command), uuid, ret_answer, err);
+	return virt_call_text(virt, virt_call_new(run_volume_path, "", pool, volume), pool, ret_path, err);
 }
 
 #endif
