@@ -82,8 +82,8 @@ is 'on that' "$(disk_source web vda)" "$back"
 ok 'with the bytes' moved "$back"
 is 'the export stays, which is said' "$(jq -r '.source.state' receipt)" untouched
 
-# A server that dies under the mirror, or before, or does not answer at the end.
-nbdkit_on slow --filter=rate file "$work/b.raw" rate=8M
+# A server that dies under the mirror (no write of it is answered sooner), or before, or does not answer at the end.
+nbdkit_on slow --filter=delay file "$work/b.raw" wdelay=4 delay-zero=4
 "$VOLMIG" swap -q --into-existing web vda "$(uri slow)" >one 2>&1 &
 child=$!
 mirrored() {
@@ -95,6 +95,16 @@ status=0
 wait $child || status=$?
 is 'its server dies: the move has failed' $status 1
 ok 'the guest has its disk' moved "$back"
+nbdkit_on bad --filter=error file "$work/b.raw" error-pwrite=EIO error-pwrite-rate=100% "error-pwrite-file=$work/trigger"
+"$VOLMIG" swap -q --cutover=manual --into-existing web vda "$(uri bad)" >one 2>&1
+is 'a mirror is held' $? 4
+job=$("$VOLMIG" status | awk '$3 != "cleaned" && $3 != "aborted" && $1 ~ /-/ { print $1 }')
+: >trigger
+mark=$((mark + 1))
+qemu_io web 0 "write -P $mark $((mark * 64))k 64k"
+must_fail 1 'a write to it fails, and so the move' "$VOLMIG" resume -q "$job"
+has 'as far as anybody is told why' 'QEMU has given the mirror'
+ok 'the guest has its disk, and what it wrote' moved "$back"
 must_fail 3 'a server that is not there' "$VOLMIG" swap web vda "$(uri slow)"
 must_fail 3 'certificates' "$VOLMIG" swap web vda "nbds+unix:///?socket=$work/kit.sock"
 must_fail 3 'an image with a format of its own' sh -c "qemu-img create -q -f qcow2 x.qcow2 16M; exec '$VOLMIG' swap --into-existing web vda qcow2:$work/x.qcow2"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# libvirtd is killed around the pivot of a guest that writes: no flushed record is lost, no disk that QEMU uses is removed, and disagreement is never success.
+# libvirtd is killed, or asked to end, around the pivot of a guest that writes: no flushed record is lost, no disk that QEMU uses is removed, and disagreement is never success.
 #
 # LIVE_PIVOT_KILLS instants (6; make check-live-long: 20), spread over the pivot's call.
 
@@ -39,18 +39,21 @@ while [ $round -lt "$kills" ]; do
 	job=$(job)
 	"$VOLMIG" resume -q "$job" >resume.out 2>&1 &
 	pid=$!
+	# Each third time it is asked to end.
+	[ $((round % 3)) = 0 ] && signal=TERM || signal=KILL
 	# From when the pivot is announced until it must have been called for.
 	perl -e '
-		my ($journal, $delay, $libvirtd) = @ARGV;
+		my ($journal, $delay, $libvirtd, $signal) = @ARGV;
 		for (1 .. 20000) {
 			open my $f, "<", $journal or die; local $/; my $t = <$f>;
 			last if $t =~ /"rec":"begin"[^\n]*"name":"pivot"/;
 			select undef, undef, undef, 0.001;
 		}
 		select undef, undef, undef, $delay;
-		kill KILL => $libvirtd;
+		kill $signal => $libvirtd;
+		while (kill 0, $libvirtd) { select undef, undef, undef, 0.02 }
 	' "$VOLMIG_STATE_DIR/jobs/$job/journal.jsonl" \
-		"$(echo "$round $kills" | awk '{ print 0.1 * ($1 - 1) / $2 }')" "$(cat "$virt/libvirtd.pid")"
+		"$(echo "$round $kills" | awk '{ print 0.1 * ($1 - 1) / $2 }')" "$(cat "$virt/libvirtd.pid")" "$signal"
 	start_libvirtd
 	wait $pid
 	status=$?
