@@ -133,6 +133,7 @@ void doctor_methods(struct doctor *doctor)
 	}
 	doctor_tool(doctor, "images", (const char *const[]){ "qemu-img", "qemu-storage-daemon|qemu-nbd", NULL });
 	doctor_tool(doctor, "rbd", (const char *const[]){ "rbd", "qemu-storage-daemon|qemu-nbd", NULL });
+	doctor_tool(doctor, "hosts", (const char *const[]){ "ssh", "nbdkit", NULL });
 	iscsi = iscsi_missing(&package);
 	doctor_method(doctor, "iscsi", iscsi, package);
 	if (virt_open(doctor->connect, VIRT_LIMIT_MS, &virt, &err) < 0)

@@ -12,6 +12,8 @@
 static const struct {
 	const char *name, *package;
 } packages[] = {
+	{ "ssh", "openssh-client" },
+	{ "nbdkit", "nbdkit" },
 	{ "qemu-img", "qemu-utils" },
 	{ "qemu-nbd", "qemu-utils" },
 	{ "qemu-storage-daemon", "qemu-system-common" },
