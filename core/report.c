@@ -350,8 +350,14 @@ static char *row_job(const json_t *r)
 /* Is one of the ends on another host? */
 static bool row_is_far(const json_t *r)
 {
-	return !strncmp(string_at(r, "source.path") ?: "", "ssh://", 6) ||
-	       !strncmp(string_at(r, "destination.path") ?: "", "ssh://", 6);
+	const char *ends[] = { string_at(r, "source.path"), string_at(r, "destination.path") };
+
+	/* Of who asked us it is "host:/srv/a/web.img". */
+	for (size_t i = 0; i < 2; i++)
+		if (ends[i] && (!strncmp(ends[i], "ssh://", 6) || (*ends[i] != '/' && strstr(ends[i], ":/") &&
+								    !strstr(ends[i], "://"))))
+			return true;
+	return false;
 }
 
 static char *row_method(const json_t *r)

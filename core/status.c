@@ -25,6 +25,9 @@ static json_t *now_there(const struct facts *was, const char *path, bool same_bo
 	char *why, *text;
 	json_t *json;
 
+	/* Of who asked us for it. */
+	if (was->kind && !strcmp(was->kind, peer_volume_ops.kind))
+		return json_string("on another host");
 	if ((was->lv ? volume_inspect_again(was, INSPECT_USES, &now, &err) :
 		       volume_inspect_path(path, INSPECT_USES, &now, &err)) < 0)
 		return json_text(err.cause);
@@ -77,6 +80,14 @@ static void add_next(json_t *report, const struct perform_options *options, cons
 
 	if (job->ended || json_is_true(json_object_get(report, "running")))
 		return;
+	/* It is gone on with from there. */
+	if (job->plan.serve && !job->aborting && !job_committed(job)) {
+		next = text_format("volmig resume %s on the other host; or here, to give this part up, volmig abort %s",
+				   job->id, job->id);
+		json_put(report, "next", json_text(next));
+		free(next);
+		return;
+	}
 	dir = options->state_dir ? text_shell_word(options->state_dir) : NULL;
 	next = text_format("volmig %s%s%s%s %s", dir ? "--state-dir " : "", dir ? dir : "", dir ? " " : "",
 			   job->aborting && !job->retreating ? "abort" : "resume", job->id);
