@@ -3,9 +3,9 @@
  * One plan of several: the disks of a domain that move together, all or none.
  *
  * Each disk has been planned by itself.  The steps are put together in rounds:
- * what is done to a disk alone is done to one after the other, and a step that
- * is joint (the pivot, the definition, the commit) waits until all have come to
- * it, and comes once.
+ * what is made is made first, for all; then what is done to a disk alone is done
+ * to one after the other, and a step that is joint (the pivot, the definition,
+ * the commit) waits until all have come to it, and comes once.
  */
 #include "plan_parts.h"
 
@@ -112,19 +112,35 @@ static void add_step(struct plan *plan, const struct step_ops *step, size_t of)
 	plan->step_moves[plan->step_count - 1] = (unsigned char)of;
 }
 
-/* The step that comes next: of the first plan that has one to do alone, else the joint one that all have come to. */
+/*
+ * Does a step come before anything is copied?  A resume may go back to a copy,
+ * and what comes behind that is done again: nothing must be made twice.
+ */
+static bool makes(const struct step_ops *step)
+{
+	return step == &activate_step || step == &create_file_step || step == &create_lv_step ||
+	       step == &create_image_step;
+}
+
+/*
+ * The step that comes next: of the first plan that has something to make, or else
+ * something to do alone; or else the joint one that all have come to.
+ */
 static const struct step_ops *next_step(const struct plan *plans, const size_t *done, size_t count)
 {
-	const struct step_ops *joint = NULL;
+	const struct step_ops *alone = NULL, *joint = NULL;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct step_ops *step = done[i] < plans[i].step_count ? plans[i].steps[done[i]] : NULL;
 
-		if (step && !step->joint)
+		if (step && makes(step))
 			return step;
-		joint = joint ? joint : step;
+		if (step && !step->joint)
+			alone = alone ? alone : step;
+		else
+			joint = joint ? joint : step;
 	}
-	return joint;
+	return alone ? alone : joint;
 }
 
 static void join_steps(struct plan *plan, const struct plan *plans, size_t count)
