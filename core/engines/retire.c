@@ -32,6 +32,16 @@ static int stopped(struct err *err, const char *object, const char *cause)
 	return err_set(err, ERR_STOPPED, object, "%s", cause);
 }
 
+/*
+ * An active logical volume's device tells which it is, and who uses it.  What only
+ * LVM knows, that it has got a snapshot, or is not in the group's metadata any
+ * more, matters where the source is about to go.
+ */
+static unsigned how_to_look(const struct move *move)
+{
+	return INSPECT_OUTSIDE | (move->remove || move->wipe != WIPE_NONE ? 0 : INSPECT_DEVICE);
+}
+
 int step_check_source(struct step_context *ctx, bool compare_data, const char *shut_off_uuid,
 		      struct err *err)
 {
@@ -133,8 +143,7 @@ int step_inspect_target(const struct step_context *ctx, const char *path, unsign
 int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
-	/* Of the destination its device tells all that is asked for. */
-	unsigned flags = INSPECT_OUTSIDE | INSPECT_DEVICE | (unused ? INSPECT_USES : 0);
+	unsigned flags = how_to_look(ctx->move) | (unused ? INSPECT_USES : 0);
 	char *path = NULL;
 	struct facts now = { 0 };
 	char *why = NULL;
