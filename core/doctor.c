@@ -105,6 +105,20 @@ static bool check_served(struct doctor *doctor, const struct job *job)
 	return true;
 }
 
+/* By their journals: what is noted of them may be wrong, which is what one comes here for. */
+static int list_unfinished(struct doctor *doctor, struct err *err)
+{
+	struct text_list ids = { 0 };
+	int ret = job_list(doctor->state_dir, &ids, err);
+
+	for (size_t i = 0; i < ids.count; i++)
+		if (!job_ended_quickly(doctor->state_dir, ids.items[i]) &&
+		    job_exists(doctor->state_dir, ids.items[i]))
+			text_list_add(&doctor->unfinished, text_copy(ids.items[i]));
+	text_list_free(&ids);
+	return ret;
+}
+
 /* Each unfinished job, and what to do with it; one that is running is as it should be. */
 static void check_jobs(struct doctor *doctor)
 {
@@ -375,12 +389,10 @@ int perform_doctor(bool fix, const struct perform_options *options, json_t **ret
 		.methods = json_array(),
 	};
 	json_t *report = report_failure("doctor", NULL);
-	size_t ended;
 	int ret;
 
 	guests_set_uri(options->connect);
-	ret = job_list_newest(state_dir, 0, false, &doctor.unfinished, &ended, err);
-
+	ret = list_unfinished(&doctor, err);
 	for (size_t i = 0; ret == 0 && i < sizeof(checks) / sizeof(checks[0]); i++)
 		checks[i].run(&doctor);
 	if (ret == 0 && doctor.left) {

@@ -57,6 +57,10 @@ touch "$VOLMIG_STATE_DIR/jobs/$id/now.json"
 is "what a dead process told is swept away" "$(findings --fix | sort)" \
 	"+state $VOLMIG_STATE_DIR/jobs/$id/now.json
 jobs $id"
+# A version before does not note which of its jobs are open.
+rm "$VOLMIG_STATE_DIR/open/$id"
+is "one that is not noted as open is named as well" "$(findings --fix)" "jobs $id"
+is "and what it needs is left alone" "$(ls "$VOLMIG_STATE_DIR/jobs/$id/leaves")" "$VOLMIG_STATE_DIR/jobs/$id/leaves"
 ok "it still resumes" "$VOLMIG" resume -q $id
 is "to a whole copy" "$(sum_of b/v)" "$sum"
 is "and nothing is left" "$(findings)" ""
