@@ -343,9 +343,14 @@ char *facts_changed(const struct facts *was, const struct facts *is, bool same_b
 				   is->bytes, was->bytes);
 	if (is->far && was->far)
 		return facts_changed(was->far, is->far, false);
-	/* The count of an LV begins anew each time that it is activated. */
+	/*
+	 * The count of an LV begins anew each time that it is activated.  One that
+	 * was not active then the job has activated, and counts from there on.
+	 */
 	if (!strcmp(is->kind, lv_volume_ops.kind) && is->diskseq != was->diskseq)
-		return NULL;
+		return !same_boot || !was->diskseq ? NULL : text_format(
+			"it was deactivated%s, and may have been written to",
+			is->diskseq ? " and activated again" : "");
 	if (is->mtime_ns != was->mtime_ns ||
 	    (same_boot && was->written && is->written && is->written != was->written))
 		return text_copy("it was written to");

@@ -252,6 +252,42 @@ static void test_changed(void **state)
 	free(why);
 }
 
+static void changed(const struct facts *was, const struct facts *now, bool same_boot, const char *part)
+{
+	char *why = facts_changed(was, now, same_boot);
+
+	if (part) {
+		assert_non_null(why);
+		assert_non_null(strstr(why, part));
+	} else {
+		assert_null(why);
+	}
+	free(why);
+}
+
+/* A logical volume counts anew from each activation on, which has a number. */
+static void test_lv_changed(void **state)
+{
+	struct facts was = { .kind = "lv", .bytes = 8 << 20, .diskseq = 7, .written = 100 }, now = was;
+
+	(void)state;
+	changed(&was, &now, true, NULL);
+	now.written = 108;
+	changed(&was, &now, true, "written to");
+	changed(&was, &now, false, NULL);
+	now.diskseq = 8;
+	now.written = 100;
+	changed(&was, &now, true, "activated again");
+	changed(&was, &now, false, NULL);
+	now.diskseq = now.written = 0;
+	changed(&was, &now, true, "it was deactivated, and may");
+	/* It was not active when it was planned, and the job has activated it. */
+	was.diskseq = was.written = 0;
+	now.diskseq = 8;
+	now.written = 1;
+	changed(&was, &now, true, NULL);
+}
+
 static void overlap(const struct facts *a, const struct facts *b, bool expected)
 {
 	assert_int_equal(facts_overlap(a, b), expected);
@@ -379,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_same_nameless),
 		cmocka_unit_test(test_same_loop),
 		cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_lv_changed),
 		cmocka_unit_test(test_overlap),
 		cmocka_unit_test(test_overlap_of_hosts),
 		cmocka_unit_test(test_overlap_loops),

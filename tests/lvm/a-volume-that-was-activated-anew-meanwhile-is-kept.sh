@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Between the copy and the commit a volume is deactivated, activated, and written to, as by a guest's start and end.
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+in_lab -n 2 -s 100M -t 200
+requires vgcreate
+
+# shellcheck disable=SC2086 # a list of words
+set -- $LAB_DISKS
+vgcreate -qq g0 "$1"
+vgcreate -qq g1 "$2"
+cd "$scratch" || exit 99
+cat >hook <<-'SH'
+	#!/bin/sh
+	[ "$VOLMIG_HOOK" = pre-verify ] || exit 0
+	lvchange -qq -an "$VOLUME" && lvchange -qq -ay "$VOLUME" &&
+		echo precious | dd of="/dev/$VOLUME" bs=4k conv=sync oflag=direct status=none
+SH
+chmod +x hook
+# written_anew NAME: what the hook wrote is there.
+written_anew() {
+	[ "$(head -c 8 "/dev/g0/$1")" = precious ]
+}
+unfinished() {
+	"$VOLMIG" status | awk '/verified/ { print $1 }'
+}
+stays() {
+	! "$VOLMIG" resume "$(unfinished)"
+}
+for name in active inactive; do
+	lvcreate -qq -y -Wn -Zn -L 8M -n $name g0 >/dev/null 2>&1
+	dd if=/dev/urandom of=/dev/g0/$name bs=1M count=8 status=none
+	sync /dev/g0/$name
+done
+lvchange -qq -an g0/inactive
+for name in active inactive; do
+	export VOLUME=g0/$name
+	must_fail 4 "what was written to a volume that was $name is noticed" \
+		"$VOLMIG" migrate -q g0/$name g1 --hook "$scratch/hook"
+	has 'and that is said' 'it was deactivated and activated again'
+	ok 'it is there' written_anew $name
+	ok 'it does not go on' stays
+	ok 'but is undone' "$VOLMIG" abort -q "$(unfinished)"
+	lvchange -qq -ay g0/$name
+	ok 'and what was written is there' written_anew $name
+done
+
+done_testing
