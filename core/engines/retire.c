@@ -48,13 +48,11 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	const struct facts *was = &ctx->move->source;
 	struct facts now = { 0 };
 	char *why = NULL, *uses = NULL;
-	/* What only LVM knows of it, a snapshot say, matters where it goes away. */
-	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | (ctx->move->remove ? 0 : INSPECT_DEVICE);
 	int ret = -1;
 
 	if (facts_is_far(was))
 		return far_check(ctx, was, err);
-	if (volume_inspect_again(was, flags, &now, err) < 0) {
+	if (volume_inspect_again(was, INSPECT_USES | how_to_look(ctx->move), &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
