@@ -90,6 +90,8 @@ static json_t *record_to_json(const struct progress_record *record)
 		"limit_ns", (json_int_t)record->waits.limit_ns));
 	json_put(json, "source_diskseq", json_u64(record->source_diskseq));
 	json_put(json, "source_written", json_u64(record->source_written));
+	json_put(json, "source_boot", json_string(record->source_boot));
+	json_put(json, "verified_boot", json_string(record->verified_boot));
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
@@ -115,6 +117,11 @@ static void record_free(struct progress_record *record)
 	*record = (struct progress_record){ 0 };
 }
 
+static void boot_from_json(char boot[static UUID_TEXT_SIZE], const json_t *json, const char *key)
+{
+	snprintf(boot, UUID_TEXT_SIZE, "%s", json_get_string(json, key) ?: "");
+}
+
 static int record_from_json(struct progress_record *record, const json_t *json, struct err *err)
 {
 	const json_t *target = json_object_get(json, "target"), *waits, *note;
@@ -129,6 +136,8 @@ static int record_from_json(struct progress_record *record, const json_t *json, 
 	record->verify_ns = json_get_u64(json, "verify_ns");
 	record->source_diskseq = json_get_u64(json, "source_diskseq");
 	record->source_written = json_get_u64(json, "source_written");
+	boot_from_json(record->source_boot, json, "source_boot");
+	boot_from_json(record->verified_boot, json, "verified_boot");
 	record->resumed_at = json_get_u64(json, "resumed_at");
 	waits = json_object_get(json, "waits");
 	record->waits.read_ns = json_get_u64(waits, "read_ns");

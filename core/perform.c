@@ -519,7 +519,7 @@ static int rewind_move(struct job *job, size_t of, struct err *err)
 	const struct move *move = plan_move(&job->plan, of);
 	bool online = move->online.vg != NULL;
 	bool source = online || facts_tell_changes(&move->source, job->same_boot) ||
-		      (job->same_boot && record->source_written);
+		      source_is_counted(record, job->same_boot);
 	/* A file that we made tells; of a volume that was not made yet there is nothing to tell. */
 	bool target = online ||
 		      (move->create && (!move->lvm.create || !record->target.kind)) ||

@@ -260,6 +260,12 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 		goto out;
 	}
 	link->opened = true;
+	/* What was counted before the machine was restarted, the kernel has begun anew. */
+	if (!record->mark.offset && !ctx->same_boot && !facts_tell_changes(&move->source, false) &&
+	    (count_source(ctx, err) < 0 || monitor_note(ctx->mon, err) < 0)) {
+		ret = STEP_STOPPED;
+		goto out;
+	}
 	if (move->create && !record->mark.offset &&
 	    (move->lvm.create || !strcmp(record->target.kind, "file")) && empty(ctx, &target, err) < 0) {
 		ret = STEP_STOPPED;
@@ -428,6 +434,7 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 	record->target.mtime_ns = now.mtime_ns;
 	record->target.written = now.written;
 	record->target.diskseq = now.diskseq;
+	uuid_of_boot(record->verified_boot);
 	if (record->cloned) {
 		/* Nothing has been read so far, so there is nothing to compare with. */
 		if (open_source(ctx, &source, err) < 0) {

@@ -370,20 +370,10 @@ static char *activated(const struct move *move)
 
 static enum step_result activate_run(struct step_context *ctx, struct err *err)
 {
-	struct progress_record *record = ctx->record;
-	struct facts now = { 0 };
-
 	if (each_inactive(ctx->move, lv_activate, err) < 0)
 		return STEP_UNDONE;
-	if (facts_is_far(&ctx->move->source))
-		return STEP_DONE;
-	if (volume_inspect_again(&ctx->move->source, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
-		return STEP_UNDONE;
 	/* From here on it can be told whether somebody writes to it. */
-	record->source_diskseq = now.diskseq;
-	record->source_written = now.written;
-	facts_free(&now);
-	return STEP_DONE;
+	return facts_is_far(&ctx->move->source) || count_source(ctx, err) == 0 ? STEP_DONE : STEP_UNDONE;
 }
 
 /* One that somebody has opened meanwhile is his now. */

@@ -42,6 +42,33 @@ static unsigned how_to_look(const struct move *move)
 	return INSPECT_OUTSIDE | (move->remove || move->wipe != WIPE_NONE ? 0 : INSPECT_DEVICE);
 }
 
+/* Is it this start of the machine?  A version before did not keep it, but counted from the plan on. */
+static bool is_this_boot(const char *boot, bool same_boot)
+{
+	char now[UUID_TEXT_SIZE];
+
+	return *boot ? !strcmp(boot, uuid_of_boot(now)) : same_boot;
+}
+
+bool source_is_counted(const struct progress_record *record, bool same_boot)
+{
+	return record->source_written && is_this_boot(record->source_boot, same_boot);
+}
+
+int count_source(struct step_context *ctx, struct err *err)
+{
+	struct progress_record *record = ctx->record;
+	struct facts now = { 0 };
+
+	if (volume_inspect_again(&ctx->move->source, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
+		return -1;
+	record->source_diskseq = now.diskseq;
+	record->source_written = now.written;
+	uuid_of_boot(record->source_boot);
+	facts_free(&now);
+	return 0;
+}
+
 int step_check_source(struct step_context *ctx, bool compare_data, const char *shut_off_uuid,
 		      struct err *err)
 {
@@ -68,7 +95,7 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	/* A guest wrote to its disk until the pivot, and all of that is on the destination too. */
 	compare_data = compare_data && !ctx->move->live.uuid;
 	why = compare_data ? facts_changed(was, &now, ctx->same_boot) : NULL;
-	if (!why && compare_data && ctx->same_boot && ctx->record->source_written &&
+	if (!why && compare_data && source_is_counted(ctx->record, ctx->same_boot) &&
 	    (now.diskseq != ctx->record->source_diskseq || now.written != ctx->record->source_written))
 		why = text_copy(now.diskseq != ctx->record->source_diskseq ?
 				"it was deactivated and activated again" : "it was written to");
@@ -118,7 +145,7 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 {
 	const struct facts *then = &ctx->record->target;
 
-	if (ctx->same_boot && then->written && now->written)
+	if (is_this_boot(ctx->record->verified_boot, ctx->same_boot) && then->written && now->written)
 		return now->written != then->written || now->diskseq != then->diskseq;
 	if (now->mtime_ns == then->mtime_ns)
 		return false;

@@ -16,6 +16,7 @@
 #include "engines/lvm_move.h"
 #include "engines/cold_move.h"
 #include "engines/online_move.h"
+#include "sys/uuid.h"
 #include "volumes/volume.h"
 
 struct err;
@@ -114,14 +115,17 @@ struct progress_record {
 	uint64_t copy_ns;		/* time spent copying, over all runs */
 	uint64_t verify_ns;
 	struct waits waits;	/* of the copy, over all runs */
-	uint64_t source_diskseq;	/* of a source that was activated for the job: which activation, */
-	uint64_t source_written;	/* and what was written to it by then; 0: not known */
+	/* Of a source that was activated for the job, or is copied since another start of the machine: */
+	uint64_t source_diskseq;	/* which activation, */
+	uint64_t source_written;	/* what was written to it by then; 0: not known, */
+	char source_boot[UUID_TEXT_SIZE];	/* and since which start of the machine that is counted */
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
 	uint64_t allocated_after;
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
 	bool source_stays;		/* on its host, which had given its part up before it was told to remove it */
+	char verified_boot[UUID_TEXT_SIZE];	/* since which start of the machine target.written counts */
 	struct online_record online;
 	enum go_on go_on;		/* of a step that failed; not journalled: see job_begin_retreat() */
 	bool cloned;			/* by reflink: nothing was copied */
@@ -230,6 +234,12 @@ int step_inspect_target(const struct step_context *ctx, const char *path, unsign
  * what it is, or NULL for none.
  */
 const char *move_shut_off_users(const struct move *move);
+
+/* Does what is kept of the writes to the source count from this start of the machine on? */
+bool source_is_counted(const struct progress_record *record, bool same_boot);
+
+/* From here on it does; to be called before anything is read. */
+int count_source(struct step_context *ctx, struct err *err);
 
 /* Was the destination, which is now so, written to since verify began to read it? */
 bool written_since_verified(const struct step_context *ctx, const struct facts *now);

@@ -70,6 +70,21 @@ ok 'after a reboot the copy begins anew' rebooted "$VOLMIG" resume $id
 has '... which is told' 'after a restart of the machine copy began anew'
 is '... and is of what the source held then' "$(sha256sum <"$target")" "$sum"
 
+# But what is written from there on is noticed, as ever.
+for written in source target; do
+	for before in verify commit; do
+		[ $written = source ] || [ $before = commit ] || continue
+		fresh
+		VOLMIG_INJECT=kill-at-byte:16000000 "$bin" migrate -q --job-id $id --into-existing --wipe=zero \
+			--hook "[ \$VOLMIG_HOOK != pre-$before ] || head -c 4096 /dev/urandom |
+				dd of=$(eval echo \$$written) bs=4096 seek=3 count=1 conv=notrunc,fsync status=none" \
+			"$source" "$target" 2>/dev/null
+		must_fail 4 "after a reboot: a $written that is written to before $before" \
+			rebooted "$VOLMIG" resume $id
+		has '... is noticed' 'was written to'
+	done
+done
+
 fresh
 rm -rf "$VOLMIG_STATE_DIR"
 head -c 20000000 /dev/urandom >"$scratch/file"
