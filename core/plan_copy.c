@@ -382,6 +382,10 @@ int plan_copy(const struct request *request, const char *job_id, struct plan *pl
 	plan_qemu_warnings(plan);
 	warn_of_remote(plan, &plan->move.source);
 	warn_of_remote(plan, &plan->move.destination);
+	if (plan->move.destination.no_flush)
+		text_list_add(&plan->warnings, text_format(
+			"the server of %s cannot be told to make durable what was written: it may lose the copy when it crashes",
+			plan->move.destination.path));
 	plan_steps(request, plan);
 	return 0;
 }

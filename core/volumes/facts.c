@@ -45,6 +45,7 @@ static const struct field {
 	FIELD(U64, written),
 	FIELD(U32, sector),
 	FIELD(BOOL, rotational),
+	FIELD(BOOL, no_flush),
 	FIELD(BOOL, read_only),
 	FIELD(U32, mode),
 	FIELD(U32, uid),

@@ -94,6 +94,7 @@ int nbd_volume_look(struct nbd *nbd, unsigned flags, struct facts *facts, struct
 	facts->bytes = info->bytes;
 	facts->sector = info->block_min;
 	facts->read_only = info->read_only;
+	facts->no_flush = !info->can_flush && !info->can_fua;
 	if (!info->bytes)
 		return err_set(err, ERR_REFUSED, facts->spec, "the server has nothing in it: its size is 0 bytes");
 	facts->allocated = allocated(nbd, info->bytes);

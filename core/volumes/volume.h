@@ -48,6 +48,7 @@ struct facts {
 	uint64_t written;	/* block, inspected with uses: blkdev_written(); comparable within one boot */
 	uint32_t sector;	/* smallest unit of direct I/O: logical sector or what the file system wants */
 	bool rotational;	/* of the device below, as far as the kernel tells */
+	bool no_flush;		/* a server's: it cannot be told to make durable what was written */
 	bool read_only;		/* opening it for writing would fail, whatever the reason */
 
 	/* Ownership, to be carried over; file only. */

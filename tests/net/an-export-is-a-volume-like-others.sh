@@ -104,4 +104,14 @@ else
 fi
 
 is 'nothing is left behind' "$(nothing_left .)" ''
+# A server that keeps what it was told for itself.
+# shellcheck disable=SC2016	# the server's shell has these
+nbdkit_on careless eval get_size='echo 4194304' pread='head -c "$3" /dev/zero' pwrite='cat >/dev/null'
+head -c 4194304 /dev/urandom >disk.img
+ok 'a server that cannot flush: the plan' "$VOLMIG" copy --into-existing -n ./disk.img "$(uri careless)"
+has 'a server that cannot flush: it says so' 'cannot be told to make durable'
+run "$VOLMIG" copy --into-existing -q ./disk.img "$(uri careless)"
+is 'and what it lost is seen when it is read back' "$status" 1
+end_server careless
+
 done_testing
