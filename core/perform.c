@@ -17,6 +17,7 @@
 #include "inspect.h"
 #include "job.h"
 #include "live.h"
+#include "luns.h"
 #include "places.h"
 #include "online.h"
 #include "report.h"
@@ -434,6 +435,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	struct plan plan = { 0 };
 	struct job job = { .lock = -1 };
 	struct ticket *ticket = NULL;
+	struct luns luns = { 0 };
 	char id[UUID_TEXT_SIZE];
 	int ret = -1, known;
 
@@ -449,6 +451,8 @@ int perform_move(const struct request *request, const struct perform_options *op
 	} else {
 		uuid_new(id);
 	}
+	if (luns_attach(request, id, state_dir, options->dry_run, &luns, err) < 0)
+		goto out;
 	if (options->wait_ms && !options->dry_run) {
 		/* Whoever works on a volume uses and changes it: wait first, then look. */
 		if (perform_plan(request, state_dir, id, 0, &plan, err) < 0 ||
@@ -456,7 +460,8 @@ int perform_move(const struct request *request, const struct perform_options *op
 			goto out;
 		plan_free(&plan);
 	}
-	if (perform_plan(request, state_dir, id, INSPECT_USES, &plan, err) < 0)
+	if (perform_plan(request, state_dir, id, INSPECT_USES, &plan, err) < 0 ||
+	    luns_check(&luns, &plan, err) < 0)
 		goto out;
 	if (options->dry_run) {
 		*ret_report = report_plan(&plan, id);
@@ -488,6 +493,10 @@ int perform_move(const struct request *request, const struct perform_options *op
 	}
 	ret = run_to_end(&job, options, ret_report, err);
 out:
+	/* A job that goes on later keeps them. */
+	if (ret < 0 && err->class != ERR_STOPPED && err->class != ERR_UNSURE)
+		luns_give_up(&luns);
+	luns_free(&luns);
 	limits_leave(ticket);
 	let_go(&job, state_dir, options, *ret_report, ret < 0 ? err : NULL);
 	plan_free(&plan);
@@ -617,7 +626,9 @@ int perform_resume(const char *text, const struct perform_options *options,
 		err->class = ERR_UNSURE;
 		*ret_report = report_job(&job);
 		next_command(err, options, "abort", id);
-	} else if (!job.retreating && (check_ends(&job, options, err) < 0 || rewind_unproven(&job, err) < 0)) {
+	} else if (!job.retreating && (luns_attach_again(&job.plan, id, state_dir, err) < 0 ||
+				       check_ends(&job, options, err) < 0 ||
+				       rewind_unproven(&job, err) < 0)) {
 		*ret_report = report_job(&job);
 	} else {
 		ret = run_to_end(&job, options, ret_report, err);

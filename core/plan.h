@@ -14,7 +14,7 @@
 struct err;
 
 #define PLAN_MOVES_MAX 24	/* volumes of one job */
-#define PLAN_STEPS_EACH 12
+#define PLAN_STEPS_EACH 14
 #define PLAN_STEPS_MAX (PLAN_STEPS_EACH * PLAN_MOVES_MAX)
 #define PLAN_PVS_MAX 32	/* physical volumes of one move */
 #define PLAN_TRIED_MAX 3	/* methods that are tried one after the other */

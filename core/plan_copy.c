@@ -341,6 +341,8 @@ static void plan_steps(const struct request *request, struct plan *plan)
 	uint64_t bytes = lvm->create ? lvm->bytes : move->create ? move->new_bytes :
 			 to_far ? 0 : move->destination.bytes;
 
+	if (move->source.lun || move->destination.lun)
+		plan_add_step(plan, &attach_lun_step);
 	if (lvm->activate_source || lvm->activate_destination)
 		plan_add_step(plan, &activate_step);
 	if (asking)
@@ -370,6 +372,8 @@ static void plan_steps(const struct request *request, struct plan *plan)
 		plan_add_step(plan, &finish_far_step);
 	if ((lvm->activate_source && !move->remove) || lvm->activate_destination)
 		plan_add_step(plan, &deactivate_step);
+	if (move->source.lun || move->destination.lun)
+		plan_add_step(plan, &detach_lun_step);
 }
 
 int plan_copy(const struct request *request, const char *job_id, struct plan *plan, struct err *err)

@@ -306,8 +306,9 @@ static int bring_disk(struct lun_now *now, const struct lun_options *options,
 	if (!now->there && iscsi_scan_lun(now->session, now->lun.number, err) < 0)
 		return -1;
 	for (unsigned ms = 0; !now->there && ms < DISK_WAIT_MS; ms += 50) {
-		if (!lun_find_disk(now))
-			clock_sleep_ms(50);
+		if (lun_find_disk(now) || !iscsi_has_lun(now->session, now->lun.number))
+			break;
+		clock_sleep_ms(50);
 	}
 	if (!now->there)
 		return no_such_lun(now, err);
@@ -366,6 +367,7 @@ static int use_discovery(struct lun *lun, struct err *err)
 	struct text_list portals = { 0 };
 	char *given = iscsi_portal(&lun->target), *text;
 	struct lun found;
+	char *file;
 	int ret = -1;
 
 	if (iscsi_discover(&lun->target, &portals, err) < 0)
@@ -382,8 +384,11 @@ static int use_discovery(struct lun *lun, struct err *err)
 	ret = lun_parse(text, &found, err);
 	free(text);
 	if (ret == 0) {
+		file = lun->chap_file;
+		lun->chap_file = NULL;
 		lun_free(lun);
 		*lun = found;
+		lun->chap_file = file;
 	}
 out:
 	text_list_free(&portals);
@@ -398,6 +403,12 @@ static char *discovered(const char *text, struct err *err)
 
 	if (lun_parse(text, &lun, err) == 0 && lun_resolve(&lun, err) == 0 && use_discovery(&lun, err) == 0)
 		found = lun_text(&lun);
+	if (found && lun.chap_file) {
+		char *with = text_format("%s?chap-file=%s", found, lun.chap_file);
+
+		free(found);
+		found = with;
+	}
 	lun_free(&lun);
 	return found;
 }
@@ -456,7 +467,7 @@ int lun_attach(const char *text, const struct lun_options *options, const char *
 		char *was = now.recorded ? text_copy(now.record.wwid) : NULL;
 
 		if (!now.session)
-			rc = log_in(&now, options->chap_file, ret, err);
+			rc = log_in(&now, options->chap_file ? options->chap_file : now.lun.chap_file, ret, err);
 		if (rc == 0)
 			rc = wait_up(&now, err);
 		if (rc == 0)

@@ -47,6 +47,10 @@ int lun_attach(const char *text, const struct lun_options *options, const char *
  */
 int lun_detach(const char *text, const char *dir, struct lun_attachment *ret, struct err *err);
 
+/* The same if it was attached for that job (lun_options.job), else nothing. */
+int lun_detach_for(const char *text, const char *job, const char *dir, struct lun_attachment *ret,
+		   struct err *err);
+
 /* What these would do now; nothing is asked of the network. */
 int lun_attach_look(const char *text, const struct lun_options *options, const char *dir,
 		    struct lun_attachment *ret, struct err *err);

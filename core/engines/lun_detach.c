@@ -235,13 +235,18 @@ static void fill(const struct lun_now *now, struct lun_attachment *ret)
 		snprintf(ret->wwid, sizeof(ret->wwid), "%s", now->disk.wwid);
 }
 
-int lun_detach(const char *text, const char *dir, struct lun_attachment *ret, struct err *err)
+static int detach(const char *text, const char *job, const char *dir, struct lun_attachment *ret,
+		  struct err *err)
 {
 	struct lun_now now;
 	int rc = -1;
 
 	*ret = (struct lun_attachment){ 0 };
-	if (lun_open(text, dir, false, &now, err) == 0) {
+	if (lun_open(text, dir, false, &now, err) < 0) {
+		/* Nothing of it is known. */
+	} else if (job && (!now.record.job || strcmp(now.record.job, job))) {
+		rc = 0;
+	} else {
 		if (now.recorded)
 			lun_find_disk(&now);
 		fill(&now, ret);
@@ -253,6 +258,17 @@ int lun_detach(const char *text, const char *dir, struct lun_attachment *ret, st
 	}
 	lun_close(&now);
 	return rc;
+}
+
+int lun_detach(const char *text, const char *dir, struct lun_attachment *ret, struct err *err)
+{
+	return detach(text, NULL, dir, ret, err);
+}
+
+int lun_detach_for(const char *text, const char *job, const char *dir, struct lun_attachment *ret,
+		   struct err *err)
+{
+	return detach(text, job, dir, ret, err);
 }
 
 int lun_detach_look(const char *text, const char *dir, struct lun_attachment *ret, struct err *err)

@@ -157,7 +157,7 @@ struct step_context step_part_context(const struct step_context *ctx, size_t par
 }
 
 static const struct step_ops *const all_steps[] = {
-	&activate_step, &deactivate_step, &create_lv_step, &finish_lv_step,
+	&attach_lun_step, &detach_lun_step, &activate_step, &deactivate_step, &create_lv_step, &finish_lv_step,
 	&create_file_step, &create_image_step, &reflink_step, &copy_step, &zero_tail_step, &verify_step,
 	&mirror_step, &compare_step, &hold_step, &pivot_step, &release_step,
 	&publish_step, &repoint_step, &commit_step, &wipe_source_step, &remove_source_step,

@@ -247,6 +247,8 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 extern const struct step_ops create_file_step;		/* the destination, under its temporary name */
 extern const struct step_ops activate_step;		/* logical volumes that are not, for as long as the job lasts */
 extern const struct step_ops deactivate_step;
+extern const struct step_ops attach_lun_step;		/* iSCSI LUNs that are not, for as long as the job lasts */
+extern const struct step_ops detach_lun_step;
 extern const struct step_ops create_lv_step;		/* the destination, under its temporary name */
 extern const struct step_ops finish_lv_step;		/* the rest of what the source had; ours no more */
 extern const struct step_ops create_image_step;		/* an RBD image, under its temporary name */

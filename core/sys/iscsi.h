@@ -60,8 +60,11 @@ int iscsi_each_disk(unsigned session, int (*found)(const struct iscsi_disk *disk
 /* The session's disk of that LUN.  True: it is there; free it. */
 bool iscsi_find_lun(unsigned session, uint64_t lun, struct iscsi_disk *ret_disk);
 
-/* Look for that one LUN; that it was looked for is all that 0 says. */
+/* Look for that one LUN; that it was looked for is all that 0 says.  Its disk may be a moment late. */
 int iscsi_scan_lun(unsigned session, uint64_t lun, struct err *err);
+
+/* Has the kernel found anything there, even if it has made no disk of it yet? */
+bool iscsi_has_lun(unsigned session, uint64_t lun);
 
 /* Take the disk away from the kernel: what is not written yet is written or lost by then. */
 int iscsi_delete_disk(const struct iscsi_disk *disk, struct err *err);

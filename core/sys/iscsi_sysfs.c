@@ -271,6 +271,22 @@ int iscsi_scan_lun(unsigned session, uint64_t lun, struct err *err)
 	return ret;
 }
 
+bool iscsi_has_lun(unsigned session, uint64_t lun)
+{
+	bool has = false;
+
+	for (int flat = 0; flat < (lun < 256 ? 1 : 2) && !has; flat++) {
+		char *pattern = text_format(SESSIONS "%u/device/target*/*:%llu", session,
+					    (unsigned long long)(flat ? lun | FLAT : lun));
+		glob_t found = { 0 };
+
+		has = glob(pattern, 0, NULL, &found) == 0;
+		globfree(&found);
+		free(pattern);
+	}
+	return has;
+}
+
 int iscsi_delete_disk(const struct iscsi_disk *disk, struct err *err)
 {
 	char *path = text_format("/sys/class/scsi_device/%s/device/delete", disk->address);

@@ -30,6 +30,7 @@ static const struct field {
 } fields[] = {
 	FIELD(NAME, spec),
 	FIELD(NAME, path),
+	FIELD(NAME, lun),
 	FIELD(NAME, name),
 	FIELD(U64, dev),
 	FIELD(U64, ino),
@@ -242,6 +243,10 @@ char *facts_not_same_file(const struct facts *was, const struct facts *is, bool 
 
 static char *block_not_same(const struct facts *was, const struct facts *is, bool same_boot)
 {
+	/* A LUN's disk is what its WWN says, which it has to have; it may have been attached anew. */
+	if (was->lun)
+		return differ(was->wwid, is->wwid) || !is->wwid ?
+		       text_format("another volume: %s, was %s", is->wwid ? is->wwid : "?", was->wwid) : NULL;
 	if (same_boot && is->dev != was->dev)
 		return number_differs("device number", is->dev, was->dev);
 	if (same_boot && is->diskseq && was->diskseq && is->diskseq != was->diskseq)

@@ -33,4 +33,17 @@ int look_for_lv(const char *vg, const char *name, unsigned flags, struct facts *
 int look_for_lv_path(const char *path, uint64_t dev, unsigned flags, struct facts *facts,
 		     struct err *err);
 
+/*
+ * A LUN that is a disk of this host's kernel.  1 it is, and was looked at; 0 it is
+ * none; -1 error.  again: what was such a disk before and is none now is ERR_FAILED.
+ */
+int look_for_lun(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err);
+int look_at_lun_again(const struct facts *was, unsigned flags, struct facts *facts, struct err *err);
+
+/* The path of its disk, proven to be what the kernel takes it for; NULL and err.  Free it. */
+char *lun_node(const struct facts *facts, struct err *err);
+
+/* Look at the block device at facts->path. */
+int look_at_block(unsigned flags, struct facts *facts, struct err *err);
+
 #endif

@@ -17,6 +17,7 @@
 #define NAME_MAX_LENGTH 223	/* RFC 7143, 4.2.7.1 */
 #define LUN_MAX 16383		/* what a flat address can hold */
 #define SECRETS_MAX 4096
+#define FILE_OPTION "?chap-file="
 
 /* It becomes part of a path below open-iscsi's directory, so nothing else goes. */
 static bool is_target_name(const char *name)
@@ -67,7 +68,7 @@ static bool read_portal(char *portal, struct iscsi_target *target)
 int lun_parse(const char *text, struct lun *ret_lun, struct err *err)
 {
 	struct lun lun = { 0 };
-	char *copy = text_copy(text), *portal = copy + strlen(LUN_PREFIX), *name, *number;
+	char *copy = text_copy(text), *portal = copy + strlen(LUN_PREFIX), *name, *number, *file;
 
 	if (strncmp(text, LUN_PREFIX, strlen(LUN_PREFIX)) || !(name = strchr(portal, '/')))
 		goto bad;
@@ -81,22 +82,29 @@ int lun_parse(const char *text, struct lun *ret_lun, struct err *err)
 	if (!number)
 		goto bad;
 	*number++ = '\0';
+	file = strchr(number, '?');
+	if (file && (strncmp(file, FILE_OPTION, strlen(FILE_OPTION)) || !file[strlen(FILE_OPTION)]))
+		goto bad;
+	if (file)
+		*file = '\0';
 	if (!is_target_name(name) || !read_number(number, LUN_MAX, &lun.number) ||
 	    !read_portal(portal, &lun.target))
 		goto bad;
 	lun.target.name = text_copy(name);
+	lun.chap_file = file ? text_copy(file + strlen(FILE_OPTION)) : NULL;
 	free(copy);
 	*ret_lun = lun;
 	return 0;
 bad:
 	free(copy);
-	err_set(err, ERR_USAGE, text, "is no name of a LUN, " LUN_PREFIX "PORTAL[:PORT]/IQN/LUN");
+	err_set(err, ERR_USAGE, text, "is no name of a LUN, " LUN_PREFIX "PORTAL[:PORT]/IQN/LUN[?chap-file=FILE]");
 	return err_next(err, "for a file of that name write file:%s", text);
 }
 
 void lun_free(struct lun *lun)
 {
 	iscsi_target_free(&lun->target);
+	free(lun->chap_file);
 	*lun = (struct lun){ 0 };
 }
 

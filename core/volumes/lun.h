@@ -12,10 +12,11 @@ struct err;
 
 #define LUN_PREFIX "iscsi://"
 
-/* iscsi://PORTAL[:PORT]/IQN/LUN */
+/* iscsi://PORTAL[:PORT]/IQN/LUN[?chap-file=FILE] */
 struct lun {
 	struct iscsi_target target;	/* its address is as typed until lun_resolve() */
 	uint64_t number;
+	char *chap_file;		/* as typed; or NULL */
 };
 
 /*
@@ -28,7 +29,7 @@ void lun_free(struct lun *lun);
 /* The portal's name becomes its address; asks the resolver. */
 int lun_resolve(struct lun *lun, struct err *err);
 
-/* As it would be typed; free it. */
+/* As it would be typed, without a file; free it. */
 char *lun_text(const struct lun *lun);
 
 /* What a file says: lines "username = NAME", "password = SECRET", and the same with _in for the target's. */

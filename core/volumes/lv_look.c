@@ -137,6 +137,14 @@ int volume_inspect_again(const struct facts *was, unsigned flags, struct facts *
 		*ret_facts = facts;
 		return 0;
 	}
+	if (was->lun) {
+		if (look_at_lun_again(was, flags, &facts, err) < 0) {
+			facts_free(&facts);
+			return -1;
+		}
+		*ret_facts = facts;
+		return 0;
+	}
 	if (!was->lv)
 		return volume_inspect_path(was->path, flags, ret_facts, err);
 	lv = flags & INSPECT_DEVICE ? lv_by_device(was->lv) : NULL;

@@ -322,10 +322,20 @@ out:
 	return ret;
 }
 
+int look_at_block(unsigned flags, struct facts *facts, struct err *err)
+{
+	return look_at_thing(&block_volume_ops, flags, facts, err);
+}
+
 static int look_elsewhere(const struct spec *spec, unsigned flags, struct facts *facts,
 			  struct err *err)
 {
 	const struct volume_ops *ops = ops_by_spec(spec->kind);
+	/* What the kernel has already it may be using. */
+	int found = spec->kind == SPEC_ISCSI ? look_for_lun(spec, flags, facts, err) : 0;
+
+	if (found)
+		return found < 0 ? -1 : 0;
 
 	if (ops)
 		return ops->inspect(spec, flags, facts, err);
@@ -544,6 +554,12 @@ int volume_open_within(struct volume *ret_vol, const struct facts *facts, unsign
 			err_set(err, ERR_FAILED, facts->path, "is not active");
 			goto fail;
 		}
+	}
+	/* So may those of a disk. */
+	if (facts->lun) {
+		node = lun_node(facts, err);
+		if (!node)
+			goto fail;
 	}
 	vol.direct = !(flags & OPEN_CACHED);
 	vol.fd = open_fd(node ? node : facts->path, flags & OPEN_WRITE ? O_RDWR : O_RDONLY, ops,

@@ -30,6 +30,7 @@ struct facts {
 	char *spec;		/* as the user gave it */
 	const char *kind;	/* "file", "block", "lv", "nbd", "qcow2", ...; NULL: there is nothing of that name */
 	char *path;		/* canonical absolute path; where nothing exists: where it would be; remote: its URI */
+	char *lun;		/* block: the iSCSI LUN that it is a disk of, as lun.h reads it; or NULL */
 	char *name;		/* what a new volume of it is called; NULL: as the last part of path */
 
 	/* Identity: what the thing is, by whatever name it was called. */

@@ -56,8 +56,8 @@ expression() {
 		on        { print }' "$page" | sed 's/\\e/\\/g'
 }
 run() {
-	expression "$1" >expression
-	sh expression
+	expression "$1" >expression.sh
+	sh expression.sh
 }
 is 'the page has five of them' "$(grep -c '^# jq ' "$page")" 5
 ok 'receipts are merged' run 1

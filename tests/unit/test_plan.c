@@ -725,7 +725,7 @@ static void plans_that_are_not_read(void **state)
 		{ "{\"steps\":[\"copy\",\"teleport\"]}", "teleport" },
 		{ "{\"steps\":[1]}", "(none)" },
 		{ "{\"steps\":[\"copy\",\"copy\",\"copy\",\"copy\",\"copy\",\"copy\",\"copy\","
-		  "\"copy\",\"copy\",\"copy\",\"copy\",\"copy\",\"copy\"]}", "step" },
+		  "\"copy\",\"copy\",\"copy\",\"copy\",\"copy\",\"copy\",\"copy\",\"copy\"]}", "step" },
 		{ "{\"move\":null}", "" },
 		{ "{\"move\":{}}", "" },
 		{ "{\"move\":{\"verify\":\"full\",\"wipe\":\"none\"}}", "" },
