@@ -19,6 +19,8 @@
 #define COMMAND_MS 5000
 #define LIMIT_MS 15000		/* opening it may take long, too, when its target is gone */
 #define PAGE_MAX_BYTES 4096
+#define RETRY_US 100000
+#define OPEN_TRIES 20
 
 #define INQUIRY 0x12
 #define PERSISTENT_RESERVE_IN 0x5e
@@ -70,8 +72,11 @@ static int command_again(int fd, const uint8_t *cdb, unsigned char cdb_length, v
 
 	for (int i = 0; i < 4; i++) {
 		status = command(fd, cdb, cdb_length, data, length, ret_length);
-		if (status != 0x02 /* CHECK CONDITION */)
+		/* One that did not get through may have met a session that is coming up. */
+		if (status >= 0 && status != 0x02 /* CHECK CONDITION */)
 			break;
+		if (status < 0)
+			usleep(RETRY_US);
 	}
 	return status;
 }
@@ -115,6 +120,11 @@ static int ask(void *data)
 	int fd = open(question->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	enum scsi_answer pages[2];
 
+	/* A disk that was found just now is not open to everybody at once. */
+	for (int i = 0; fd < 0 && i < OPEN_TRIES && (errno == ENXIO || errno == ENODEV || errno == ENOENT); i++) {
+		usleep(RETRY_US);
+		fd = open(question->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	}
 	if (fd < 0) {
 		question->answer = errno == ENXIO || errno == ENODEV || errno == EIO ? SCSI_SILENT : SCSI_UNKNOWN;
 		return 0;
