@@ -327,6 +327,11 @@ bench-batch:
 bench-live: programs-live
 	@LIVE_TOOLS=$(CURDIR)/$(B)/live VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-live
 
+bench-images:
+	@tests/install-packages build check bench
+	+@$(MAKE) --no-print-directory -j$$(nproc) $(B)/plain/volmig
+	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-images
+
 bench-lvm: programs-lvm
 	@VOLMIG=$(CURDIR)/$(B)/plain/volmig tests/bench-lvm
 
@@ -460,6 +465,7 @@ help:
 	@echo '  bench-live    volmig swap beside virsh blockcopy'
 	@echo '  check-live-long  the tests of swaps under load, 100 of them'
 	@echo '  bench-batch   volmig batch beside a shell loop'
+	@echo '  bench-images  images and Ceph beside qemu-img convert'
 	@echo '  bench-lvm     moves of logical volumes beside dd and lvs, in the lab'
 	@echo '  bench-net     a move to another host beside dd and ssh'
 	@echo '  lint          shellcheck, mandoc, groff and cppcheck'
@@ -468,7 +474,7 @@ help:
 	@echo 'Knobs:'
 	@sed -n '/^# Targets/q; s/^#\t/  /p' Makefile
 
-.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live bench-lvm bench-net check-live-long demo lint install uninstall \
+.PHONY: all programs check check-quick check-all check-lvm-crash fuzz fuzz-run bench bench-batch bench-live bench-lvm bench-images bench-net check-live-long demo lint install uninstall \
 	dist deb rpm clean distclean help FORCE $(foreach g,$(CHECKS),check-$g programs-$g) \
 	$(fuzzers:%=run-%)
 FORCE:
