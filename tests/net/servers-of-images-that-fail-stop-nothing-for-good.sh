@@ -1,0 +1,189 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What serves an image is killed, a Ceph OSD, its monitor and an iSCSI target fail, in the middle of a copy:
+# the job goes on by itself or can be resumed, in time, and the source stays whole.
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+. "$TOP/tests/moves.sh"
+. "$TOP/tests/qemu.sh"
+requires qemu-img qemu-storage-daemon jq timeout
+
+mkdir a b
+size=50331648
+image a/web.img "$size"
+sum=$(sum_of a/web.img)
+qemu-img convert -f raw -O qcow2 a/web.img a/web.qcow2
+
+# begin STALL COMMAND...: run it slowly in the background, until it has copied something.
+begin() {
+	stall=$1
+	shift
+	rm -rf "$VOLMIG_STATE_DIR"
+	# Never longer than this, whatever happens.
+	timeout 120 "$VOLMIG" "$@" --stall-timeout="$stall" --bwlimit=4M --json >"$scratch/result" 2>"$scratch/stderr" &
+	job_pid=$!
+	wait_until sh -c "cat '$VOLMIG_STATE_DIR'/jobs/*/journal.jsonl | grep -q '\"begin\".*\"copy\"'"
+	sleep 1
+}
+
+# Wait for it; $status is how it ended.
+end() {
+	status=0
+	wait $job_pid || status=$?
+	cat "$scratch/stderr" "$scratch/result" >"$scratch/output"
+}
+
+# ---- the process that serves an image ----
+
+for kind in destination source; do
+	if [ $kind = destination ]; then
+		begin 30s migrate ./a/web.img qcow2:b/ --keep-source
+	else
+		begin 30s migrate qcow2:a/web.qcow2 ./b/ --keep-source
+	fi
+	server=$(servers | cut -d' ' -f1)
+	ok "server of the $kind: there is one" test -n "$server"
+	# shellcheck disable=SC2086	# more than one would be a fault that is seen below
+	kill -KILL $server
+	end
+	is "server of the $kind killed: the copy goes on by itself" $status 0
+	if [ $kind = destination ]; then
+		qemu-img convert -f qcow2 -O raw b/web.qcow2 b/web.img
+		qemu-img check -q -f qcow2 b/web.qcow2
+		is "server of the $kind killed: the image is in order" $? 0
+	fi
+	is "server of the $kind killed: what is there is whole" "$(sum_of b/web.img)" "$sum"
+	is "server of the $kind killed: it went on where it was" \
+		"$(jq '.verify.result' "$scratch/result")" '"equal"'
+	rm -f b/*
+	wait_until no_servers
+	is "server of the $kind killed: none is left" "$(servers)" ''
+done
+
+# volmig itself is killed.
+begin 30s migrate ./a/web.img qcow2:b/ --keep-source
+pid=$(pgrep -P $job_pid)
+kill -KILL "$pid"
+end
+wait_until no_servers
+is 'volmig killed: its server is gone' "$(servers)" ''
+ok 'volmig killed: resumed' "$VOLMIG" resume -q "$(jobs_of)"
+qemu-img convert -f qcow2 -O raw b/web.qcow2 b/web.img
+is 'volmig killed: what is there is whole' "$(sum_of b/web.img)" "$sum"
+is 'volmig killed: nothing is left' "$(nothing_left a b)" ''
+rm -f b/*
+
+# ---- Ceph ----
+
+ceph="$TOP/tests/lab/ceph-lab"
+missing=$("$ceph" missing)
+if [ -n "$missing" ] || ! qemu-img --help | grep -qw rbd; then
+	skip 'a Ceph cluster that fails' "needs the packages ${missing:-qemu-block-extra}"
+else
+	cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
+	at_exit "'$ceph' stop '$cluster'"
+	"$ceph" start "$cluster" -o bluestore >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
+	conf=$cluster/ceph.conf
+	rbd_sum() {
+		timeout 60 rbd --conf "$conf" export --no-progress "$1" - 2>/dev/null | head -c "$size" | md5sum
+	}
+
+	begin 60s migrate ./a/web.img "rbd:rbd/one:conf=$conf" --keep-source
+	"$ceph" kill "$cluster" osd KILL
+	sleep 2
+	"$ceph" restart "$cluster" osd
+	end
+	is 'an OSD killed, and back: the copy goes on by itself' $status 0
+	is 'an OSD killed, and back: what is there is whole' "$(rbd_sum rbd/one)" "$sum"
+
+	begin 60s migrate ./a/web.img "rbd:rbd/two:conf=$conf" --keep-source
+	"$ceph" kill "$cluster" mon KILL
+	sleep 2
+	"$ceph" restart "$cluster" mon
+	end
+	is 'the monitor killed, and back: the copy goes on' $status 0
+	is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two)" "$sum"
+
+	begin 5s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
+	"$ceph" kill "$cluster" osd STOP
+	end
+	is 'an OSD that does not answer: the job stops in time' $status 4
+	has 'an OSD that does not answer: how to go on' 'volmig resume'
+	is 'an OSD that does not answer: the source is whole' "$(sum_of a/web.img)" "$sum"
+	wait_until no_servers
+	is 'an OSD that does not answer: no server is left' "$(servers)" ''
+	"$ceph" kill "$cluster" osd CONT
+	wait_until timeout 5 rbd --conf "$conf" info rbd/two
+	# The cluster believes for half a minute that the client which was ended is still there.
+	for try in 1 2 3 4 5 6 7 8; do
+		timeout 120 "$VOLMIG" resume -q "$(jobs_of)" 2>"$scratch/stderr" && break
+		sleep 5
+	done
+	ok "an OSD that answers again: resumed (attempt $try)" "$VOLMIG" resume -q "$(jobs_of)"
+	is 'an OSD that answers again: what is there is whole' "$(rbd_sum rbd/three)" "$sum"
+	is 'an OSD that answers again: the source is gone' "$(find a -name web.img)" ''
+	"$ceph" stop "$cluster"
+	image a/web.img "$size"
+	sum=$(sum_of a/web.img)
+
+	# Full is no error that Ceph tells: it waits.
+	"$ceph" start "$cluster" -s 32M >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
+	image a/big.img 134217728
+	begin 5s migrate ./a/big.img "rbd:rbd/big:conf=$conf"
+	end
+	is 'a full store: the job stops in time' $status 4
+	has 'a full store: how to go on' 'volmig resume'
+	is 'a full store: the source is whole' "$(stat -c %s a/big.img)" 134217728
+	wait_until no_servers
+	is 'a full store: no server is left' "$(servers)" ''
+	"$ceph" stop "$cluster"
+fi
+
+# ---- iSCSI, by QEMU's initiator ----
+
+tgt="$TOP/tests/lab/tgt-lab"
+missing=$("$tgt" missing)
+if [ -n "$missing" ] || ! qemu-img --help | grep -qw iscsi; then
+	skip 'an iSCSI target that fails' "needs the packages ${missing:-qemu-block-extra}"
+else
+	target=$scratch/tgt
+	truncate -s 64M "$scratch/lun"
+	at_exit "'$tgt' stop '$target'"
+	"$tgt" start "$target" -c joe:secretsecret12 "$scratch/lun" || exit 1
+	printf 'username = joe\npassword = secretsecret12\n' >chap
+	printf 'username = joe\npassword = wrongwrongwrong\n' >wrong
+	chmod 600 chap wrong
+	lun="iscsi://$("$tgt" portal "$target")/iqn.2003-01.org.example:lab/1"
+
+	must_fail 3 'a LUN: not without the secret' timeout 60 "$VOLMIG" copy ./a/web.img "$lun"
+	must_fail 3 'a LUN: nor with another one' timeout 60 "$VOLMIG" copy ./a/web.img "$lun?chap-file=wrong"
+	has 'a LUN: said so' 'Authentication failure'
+	chmod 644 chap
+	must_fail 3 'a LUN: nor with a file that all can read' "$VOLMIG" copy ./a/web.img "$lun?chap-file=chap"
+	chmod 600 chap
+	rm -rf "$VOLMIG_STATE_DIR"
+	ok 'raw -> LUN' "$VOLMIG" copy -q ./a/web.img "$lun?chap-file=chap"
+	is 'raw -> LUN: the same' "$(sum_of "$scratch/lun" "$size")" "$sum"
+	ok 'LUN -> qcow2' "$VOLMIG" copy -q --create "$lun?chap-file=chap" qcow2:b/lun.qcow2
+	ok 'LUN -> qcow2: the same' qemu-img compare -q -f raw -F qcow2 "$scratch/lun" b/lun.qcow2
+	ok 'no secret is in a journal' sh -c "! grep -rq secretsecret12 '$VOLMIG_STATE_DIR'"
+
+	begin 60s copy ./a/web.img "$lun?chap-file=chap"
+	"$tgt" kill "$target" KILL
+	sleep 1
+	"$tgt" restart "$target"
+	end
+	is 'the target killed, and back: the copy goes on, or stops to be resumed' "$(case $status in 0 | 4) echo yes ;; esac)" yes
+	[ $status = 0 ] || "$VOLMIG" resume -q "$(jobs_of)"
+	is 'the target killed, and back: what is there is whole' "$(sum_of "$scratch/lun" "$size")" "$sum"
+
+	begin 5s copy ./a/web.img "$lun?chap-file=chap"
+	"$tgt" kill "$target" STOP
+	end
+	is 'a target that does not answer: the job stops in time' $status 4
+	wait_until no_servers
+	is 'a target that does not answer: no server is left' "$(servers)" ''
+	"$tgt" kill "$target" CONT
+	ok 'a target that answers again: resumed' timeout 120 "$VOLMIG" resume -q "$(jobs_of)"
+	is 'a target that answers again: what is there is whole' "$(sum_of "$scratch/lun" "$size")" "$sum"
+fi
+done_testing
