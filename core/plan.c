@@ -10,6 +10,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 
 const char *command_name(enum command_kind command)
 {
@@ -94,6 +95,11 @@ int plan_build(const struct request *request, const char *job_id,
 		return err_set(err, ERR_REFUSED, source->spec,
 			       "used by running domain %s, which a copy on another host would leave behind",
 			       request->live->domain);
+	if (request->live && qemu_is_image(source)) {
+		err_set(err, ERR_REFUSED, source->spec, "used by running domain %s, and images of QEMU's formats are only moved when nobody uses them",
+			request->live->domain);
+		return err_next(err, "shut the domain down");
+	}
 	/* What LVM moves inside a group it moves in use or not, by a guest too. */
 	if (destination->lv && destination->lv->wanted_pvs.count)
 		policy = plan_lvm;

@@ -7,6 +7,7 @@
 
 #include "support/err.h"
 #include "volumes/guests.h"
+#include "volumes/qemu.h"
 
 static int refuse(struct err *err, const struct plan *plan, const struct guest_use *use,
 		  const char *cause, const char *next)
@@ -41,6 +42,21 @@ static int check_use(const struct plan *plan, const struct guest_use *use, struc
 	return 0;
 }
 
+/*
+ * Only the path in a definition changes, and not of which format what is there
+ * is: a guest that is given an image for raw bytes would destroy it.
+ */
+static int check_format(const struct plan *plan, const struct guest_use *use, struct err *err)
+{
+	const struct facts *source = &plan->move.source, *dst = &plan->move.destination;
+	const char *from = source->qemu ? source->qemu->driver : "raw", *to = dst->qemu ? dst->qemu->driver : "raw";
+
+	if (!facts_remote(source) && !facts_remote(dst) && !strcmp(from, to) && strcmp(to, "rbd") && strcmp(to, "iscsi"))
+		return 0;
+	return refuse(err, plan, use, "its definition would need more than another path",
+		      "use volmig copy and change the definition yourself, or name a place of the same format");
+}
+
 int plan_cold(const struct request *request, struct plan *plan, struct err *err)
 {
 	struct facts *source = &plan->move.source;
@@ -64,7 +80,7 @@ int plan_cold(const struct request *request, struct plan *plan, struct err *err)
 		free(uses);
 		return err_next(err, "leave one of them, or use volmig copy and change the definitions yourself");
 	}
-	if (check_use(plan, use, err) < 0)
+	if (check_use(plan, use, err) < 0 || check_format(plan, use, err) < 0)
 		return -1;
 	cold_move_begin(&plan->move.cold, request->connect, use);
 	plan_add_not_moved(plan, "live", text_format("domain %s is shut off", use->domain));

@@ -21,6 +21,7 @@
 #include "sys/virt.h"
 #include "sys/virt_xml.h"
 #include "volumes/guests.h"
+#include "volumes/qemu.h"
 
 /* The disk's element in a domain's XML; NULL: there is none.  Free it. */
 static char *disk_element(const char *xml, const char *target, size_t *ret_begin, size_t *ret_end)
@@ -58,7 +59,7 @@ void cold_move_begin(struct cold_move *cold, const char *uri, const struct guest
 static bool becomes_device(const struct move *move)
 {
 	return move->destination.lv ||
-	       (!move->create && strcmp(move->destination.kind, file_volume_ops.kind));
+	       (!move->create && !volume_is_file(&move->destination));
 }
 
 int cold_move_finish(struct move *move, struct err *err)
@@ -446,7 +447,7 @@ static int put_disk_back(const struct step_context *ctx, const char *xml, char *
 		*ret_xml = text_format("%.*s%s%s", (int)begin, xml, move->cold.old_disk, xml + end);
 	else
 		ret = virt_xml_repoint(xml, move->cold.target,
-				       strcmp(move->source.kind, file_volume_ops.kind) != 0,
+				       !volume_is_file(&move->source),
 				       move->source.path, ret_xml, err);
 	free(now);
 	return ret;

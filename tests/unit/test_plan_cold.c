@@ -14,6 +14,7 @@
 #include "support/json.h"
 #include "support/text.h"
 #include "volumes/guests.h"
+#include "volumes/qemu.h"
 
 #define ID "3f0b9c1e-6a52-4f0e-9d6e-2c1a7b8d9e0f"
 #define UUID "0c0ffee0-0000-4000-8000-0000000000a1"
@@ -192,6 +193,50 @@ static void who_is_in_the_way(void **state)
 	facts_free(&facts);
 }
 
+/* A path alone must not lead from raw bytes to an image, or back: the guest would write into its tables. */
+static void formats_stay(void **state)
+{
+	static const char *const drivers[] = { NULL, "qcow2", "vmdk", "rbd" };
+
+	(void)state;
+	for (size_t from = 0; from < 2; from++) {
+		for (size_t to = 0; to < 4; to++) {
+			struct facts source = file_of("/srv/a", true), dst = file_of("/srv/b", false);
+			struct request request = REQUEST_DEFAULTS;
+			struct err err = ERR_INIT;
+			struct plan plan;
+			int ret;
+
+			request.source = "web.img";
+			request.destination = "/srv/b/";
+			add_use(&source, "web");
+			for (size_t i = 0; i < 2; i++) {
+				struct facts *end = i ? &dst : &source;
+				const char *driver = drivers[i ? to : from];
+
+				if (!driver)
+					continue;
+				end->qemu = text_alloc(1, sizeof(*end->qemu));
+				end->qemu->driver = driver;
+				if (i == 0)
+					end->kind = qcow2_volume_ops.kind;
+			}
+			if (dst.qemu && to == 3)
+				dst.qemu->pool = text_copy("rbd");
+			ret = plan_build(&request, ID, &source, &dst, &plan, &err);
+			assert_int_equal(ret, from == to ? 0 : -1);
+			if (ret == 0) {
+				plan_free(&plan);
+				continue;
+			}
+			assert_int_equal(err.class, ERR_REFUSED);
+			assert_non_null(strstr(err.cause, "more than another path"));
+			facts_free(&source);
+			facts_free(&dst);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +244,7 @@ int main(void)
 		cmocka_unit_test(a_copy_leaves_it),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(who_is_in_the_way),
+		cmocka_unit_test(formats_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
