@@ -48,7 +48,7 @@ static unsigned parse(const char *text)
 	return VERSION(a, b, c);
 }
 
-static void hear_lvm(void *data, const char *text)
+static bool hear_lvm(void *data, const char *text)
 {
 	static const char label[] = "LVM version:";
 	const char *at = strstr(text, label);
@@ -59,6 +59,7 @@ static void hear_lvm(void *data, const char *text)
 		at += strspn(at, " ");
 		*version = text_format("%.*s", (int)strcspn(at, " ("), at);
 	}
+	return true;
 }
 
 static char *lvm_version(void)

@@ -36,18 +36,24 @@ struct course {
 	struct step_context *ctx;
 	uint64_t before;	/* bytes that were moved by those before it */
 	uint64_t bytes;		/* that it moves */
+	double percent;		/* as it said last */
 };
 
 /* "  /dev/sdb: Moved: 84.38%" */
-static void hear(void *data, const char *text)
+static bool hear(void *data, const char *text)
 {
-	const struct course *course = data;
+	struct course *course = data;
 	const char *moved = strstr(text, "Moved: ");
 	double percent;
 
 	if (!moved || sscanf(moved, "Moved: %lf", &percent) != 1 || percent < 0 || percent > 100)
-		return;
+		return true;
 	monitor_advance(course->ctx->mon, course->before + (uint64_t)((double)course->bytes * percent / 100));
+	/* It says so each second, whether the kernel gets on or not. */
+	if (percent == course->percent)
+		return false;
+	course->percent = percent;
+	return true;
 }
 
 static int run_pvmove(struct course *course, const char *object_name, const char *const *argv, struct err *err)
@@ -199,6 +205,8 @@ static enum step_result pvmove(struct step_context *ctx, struct err *err)
 		result = STEP_UNDONE;
 	else if (err->class == ERR_UNSURE && !now.moving_from)
 		result = STEP_UNSURE;
+	else
+		*err->next = '\0';	/* the kernel goes on by itself: what is to be done next is to resume */
 out:
 	if (now.lv) {
 		ctx->record->mark.bytes_data = ctx->record->mark.offset = moved_bytes(ctx, &now);

@@ -64,6 +64,7 @@ struct run {
 	struct lvm_child *child;
 	char *text[LVM_WAYS];
 	size_t length[LVM_WAYS];
+	uint64_t sign_ns;	/* when it was last seen to live */
 	int result;		/* 0, or what the library says, or what the child ended with */
 	int signal;		/* or what it died of */
 	bool ended;		/* the child has */
@@ -75,17 +76,18 @@ static const char *command_word(const struct run *run)
 	return run->command->argv[0];
 }
 
-/* Hand whole lines on, and keep what is left of them. */
-static void pass_lines(struct run *run)
+/* Hand whole lines on, and keep what is left of them.  Are they signs of life? */
+static bool pass_lines(struct run *run)
 {
 	char *at = run->text[LVM_LINES], *end;
+	bool alive = false;
 
 	while (at && (end = strchr(at, '\n'))) {
 		*end = '\0';
 		while (*at == ' ')
 			at++;
 		if (run->command->line)
-			run->command->line(run->command->data, at);
+			alive |= run->command->line(run->command->data, at);
 		else if (*at)
 			log_info("lvm: %s", at);
 		at = end + 1;
@@ -94,9 +96,10 @@ static void pass_lines(struct run *run)
 		run->length[LVM_LINES] = strlen(at);
 		memmove(run->text[LVM_LINES], at, run->length[LVM_LINES] + 1);
 	}
+	return alive || !run->command->line;
 }
 
-/* Take what has come; false when there will be no more. */
+/* Take what has come, and note when it was a sign of life; false when there will be no more. */
 static bool take(struct run *run, int i)
 {
 	char buf[32768];
@@ -113,8 +116,8 @@ static bool take(struct run *run, int i)
 	for (ssize_t k = 0; k < n; k++)
 		run->text[i][run->length[i]++] = buf[k] ? buf[k] : '?';
 	run->text[i][run->length[i]] = '\0';
-	if (i == LVM_LINES)
-		pass_lines(run);
+	if (i != LVM_LINES || pass_lines(run))
+		run->sign_ns = clock_ns();
 	return true;
 }
 
@@ -150,9 +153,10 @@ static bool is_over(struct run *run, bool dead)
 /* Wait until the command has ended.  false: it does not, and is left to itself. */
 static bool wait_for(struct run *run, uint64_t timeout_ms)
 {
-	uint64_t sign = clock_ns(), asked = 0;
+	uint64_t asked = 0;
 	struct lvm_child *child = run->child;
 
+	run->sign_ns = clock_ns();
 	for (;;) {
 		struct pollfd polled[LVM_WAYS + 2];
 		int seen;
@@ -163,15 +167,15 @@ static bool wait_for(struct run *run, uint64_t timeout_ms)
 		polled[LVM_WAYS + 1] = (struct pollfd){ .fd = child->pidfd, .events = POLLIN };
 		seen = poll(polled, LVM_WAYS + 2, POLL_MS);
 		for (int i = 0; seen > 0 && i < LVM_WAYS; i++)
-			if (polled[i].revents && take(run, i))
-				sign = clock_ns();
+			if (polled[i].revents)
+				take(run, i);
 		if (seen > 0 && is_over(run, polled[LVM_WAYS + 1].revents != 0))
 			break;
 		if (!asked && run->command->interruptible && interrupt_requested()) {
 			run->interrupted = true;
 			asked = clock_ns();
 			kill(child->pid, SIGINT);
-		} else if (!asked && clock_ns() - sign > timeout_ms * 1000000) {
+		} else if (!asked && clock_ns() - run->sign_ns > timeout_ms * 1000000) {
 			run->timed_out = true;
 			asked = clock_ns();
 			kill(child->pid, SIGINT);

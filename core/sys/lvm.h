@@ -33,8 +33,11 @@ struct lvm_command {
 	bool interruptible;		/* SIGINT and SIGTERM end it (a pvmove goes on in the kernel) */
 	uint64_t timeout_ms;		/* without a sign of life; 0: one of the two above */
 
-	/* Called for each line that is no report and no error ("vg0/lv: Moved: 12.00%"); or NULL. */
-	void (*line)(void *data, const char *text);
+	/*
+	 * Called for each line that is no report and no error ("vg0/lv: Moved:
+	 * 12.00%"); or NULL.  false: it is no sign of life, nothing has changed.
+	 */
+	bool (*line)(void *data, const char *text);
 	void *data;
 };
 
