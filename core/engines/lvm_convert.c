@@ -117,15 +117,31 @@ out:
 	return result;
 }
 
+static int set_active(const struct online_now *now, bool active, struct err *err)
+{
+	char *name = name_of(now);
+	const char *argv[] = { "lvchange", active ? "-ay" : "-an", name, NULL };
+	int ret = online_change(name, argv, err);
+
+	free(name);
+	return ret;
+}
+
 static int drop_added(struct step_context *ctx, struct err *err)
 {
 	const struct online_move *online = &ctx->move->online;
 	struct online_now now = { 0 };
+	struct err second = ERR_INIT;
+	bool was_off;
 	int ret = -1;
 
 	if (online_look(online, &now, err) < 0)
 		return -1;
-	if (now.ours && !now.old) {
+	/* LVM takes legs from active volumes only, and after a restart it may not be one yet. */
+	was_off = now.ours && now.old && !now.lv->active;
+	if (was_off && set_active(&now, true, err) < 0) {
+		err_context(err, "while dropping the new leg");
+	} else if (now.ours && !now.old) {
 		char *name = name_of(&now);
 
 		err_set(err, ERR_REFUSED, name, "the old leg is gone, so the new one stays");
@@ -136,6 +152,8 @@ static int drop_added(struct step_context *ctx, struct err *err)
 		online_now_free(&now);
 		ret = online_look(online, &now, err) < 0 || put_rate_back(ctx->move, &now, err) < 0 ||
 		      online_untag(ctx, &now, err) < 0 ? -1 : 0;
+		if (ret == 0 && was_off && set_active(&now, false, &second) < 0)
+			log_warning("%s: %s", second.object, second.cause);
 	}
 	online_now_free(&now);
 	return ret;

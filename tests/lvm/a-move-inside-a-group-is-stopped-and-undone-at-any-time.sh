@@ -23,7 +23,7 @@ moves_by_lvm() {
 
 for method in lvconvert pvmove; do
 	for end in resume abort; do
-		third "$(slow_by 50)"
+		third "$(slow_by 200)"
 		env --default-signal=INT "$VOLMIG" migrate -q --method=$method vg/web "$c" >"$scratch/output" 2>&1 &
 		pid=$!
 		ok "$method is under way" wait_until moves_by_lvm
@@ -39,7 +39,7 @@ for method in lvconvert pvmove; do
 		settled '... whole, and nothing is left' web "$where"
 		[ $end = abort ] || "$VOLMIG" migrate -q --method=$method vg/web "$a" >/dev/null
 	done
-	third "$(slow_by 50)"
+	third "$(slow_by 200)"
 	"$VOLMIG" migrate -q --method=$method vg/web "$c" >"$scratch/output" 2>&1 &
 	pid=$!
 	ok "$method is under way" wait_until moves_by_lvm
