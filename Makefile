@@ -345,6 +345,7 @@ demo:
 	@tests/install-packages build demo
 	@echo '# Building volmig (make)'
 	+@$(MAKE) --no-print-directory -j$$(nproc) volmig
+	+@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(live_tools)
 	@tests/demo
 
 # Only tools that are there are run, and the others are named; .ci/run installs them all.

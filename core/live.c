@@ -89,18 +89,26 @@ static int check_no_job(struct virt *virt, const struct virt_domain *domain, con
 			domain->name, target);
 }
 
-static int hash_definition(struct virt *virt, struct live_move *live, struct err *err)
+/* disks: all that move with it, and will have other sources too; NULL: it alone. */
+static int hash_definition(struct virt *virt, struct live_move *live, const char *const *disks,
+			   struct err *err)
 {
-	char *xml = NULL, *rest = NULL, hex[HASH_HEX];
-	int ret = -1;
+	const char *const alone[] = { live->target, NULL };
+	char *xml = NULL, hex[HASH_HEX];
+	int ret = virt_xml(virt, live->uuid, true, &xml, err);
 
-	if (virt_xml(virt, live->uuid, true, &xml, err) == 0 &&
-	    virt_xml_without_source(xml, live->target, &rest, err) == 0) {
-		live->definition = text_copy(live_definition_hash(rest, hex));
-		ret = 0;
+	if (!disks)
+		disks = alone;
+	for (size_t i = 0; ret == 0 && disks[i]; i++) {
+		char *rest = NULL;
+
+		ret = virt_xml_without_source(xml, disks[i], &rest, err);
+		free(xml);
+		xml = rest;
 	}
+	if (ret == 0)
+		live->definition = text_copy(live_definition_hash(xml, hex));
 	free(xml);
-	free(rest);
 	return ret;
 }
 
@@ -127,7 +135,7 @@ static int fill(struct virt *virt, const struct request *request, const struct v
 	if (where != LIVE_OLD) {
 		refuse(err, live->domain, why ? why : live_where_text(where));
 		err_next(err, "keep every volume that is named there, and mend the definition first");
-	} else if (!live->persistent || hash_definition(virt, live, err) == 0) {
+	} else if (!live->persistent || hash_definition(virt, live, request->disks, err) == 0) {
 		ret = 0;
 	}
 	free(why);

@@ -101,13 +101,17 @@ static int plan_disks(const struct request *request, const struct live_disks *di
 		      struct err *err)
 {
 	struct plan *plans = text_alloc(disks->targets.count, sizeof(*plans));
+	const char **targets = text_alloc(disks->targets.count + 1, sizeof(*targets));
 	int ret = 0;
 
+	for (size_t i = 0; i < disks->targets.count; i++)
+		targets[i] = disks->targets.items[i];
 	for (size_t i = 0; ret == 0 && i < disks->targets.count; i++) {
 		struct request one = *request;
 		char *source = text_format("%s:%s", request->domain, disks->targets.items[i]);
 
 		/* A running domain's disk is found by its name, a shut-off one's is a volume that has it as its user. */
+		one.disks = targets;
 		one.disk = disks->running ? disks->targets.items[i] : NULL;
 		one.domain = disks->running ? request->domain : NULL;
 		one.source = disks->running ? source : disks->paths.items[i];
@@ -130,6 +134,7 @@ static int plan_disks(const struct request *request, const struct live_disks *di
 	for (size_t i = 0; i < disks->targets.count; i++)
 		plan_free(&plans[i]);
 	free(plans);
+	free(targets);
 	return ret;
 }
 

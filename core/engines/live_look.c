@@ -274,17 +274,24 @@ const char *live_definition_hash(const char *xml, char hex[static HASH_HEX])
 	return hash_hex(&hash, hex);
 }
 
-int live_definition_same(struct virt *virt, const struct live_move *live, struct err *err)
+int live_definition_same(struct virt *virt, const struct step_part *parts, size_t count, struct err *err)
 {
-	char *xml = NULL, *now = NULL, hex[HASH_HEX];
-	int ret = -1;
+	const struct live_move *live = &parts[0].move->live;
+	char *xml = NULL, hex[HASH_HEX];
+	int ret;
 
 	if (!live->definition)
 		return 1;
-	if (virt_xml(virt, live->uuid, true, &xml, err) == 0 &&
-	    virt_xml_without_source(xml, live->target, &now, err) == 0)
-		ret = !strcmp(live_definition_hash(now, hex), live->definition);
+	ret = virt_xml(virt, live->uuid, true, &xml, err);
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		char *rest = NULL;
+
+		ret = virt_xml_without_source(xml, parts[i].move->live.target, &rest, err);
+		free(xml);
+		xml = rest;
+	}
+	if (ret == 0)
+		ret = !strcmp(live_definition_hash(xml, hex), live->definition);
 	free(xml);
-	free(now);
 	return ret;
 }

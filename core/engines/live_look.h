@@ -55,7 +55,7 @@ bool live_same_volume(const char *a, const char *b);
 /* What is journalled of a definition, in which there may be passwords: returns hex. */
 const char *live_definition_hash(const char *xml, char hex[static HASH_HEX]);
 
-/* Does only where the disk's bytes are differ from the definition as it was?  1 yes, 0 no, -1 cannot be told. */
-int live_definition_same(struct virt *virt, const struct live_move *live, struct err *err);
+/* Does only where these disks' bytes are differ from the definition as it was?  1 yes, 0 no, -1 cannot be told. */
+int live_definition_same(struct virt *virt, const struct step_part *parts, size_t count, struct err *err);
 
 #endif

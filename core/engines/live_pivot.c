@@ -71,16 +71,12 @@ static int look(struct step_context *ctx, struct virt *virt, struct sight *sight
 }
 
 /* A guest's disk has moved, and all agree on it. */
-static void note_moved(struct step_context *ctx, struct virt *virt)
+static void note_moved(struct step_context *ctx)
 {
 	struct err ignored = ERR_INIT;
 	struct facts now = { 0 };
 
 	ctx->record->pivot = PIVOT_DONE;
-	if (live_definition_same(virt, &ctx->move->live, &ignored) == 0)
-		text_list_add(&ctx->record->notes, text_format(
-			"the definition of %s differs from what it was in more than the source of %s: somebody changed it meanwhile",
-			ctx->move->live.domain, ctx->move->live.target));
 	if (ctx->record->target.path && !facts_remote(&ctx->record->target) &&
 	    volume_inspect_path(ctx->record->target.path, 0, &now, &ignored) == 0)
 		ctx->record->allocated_after = now.allocated;
@@ -89,11 +85,18 @@ static void note_moved(struct step_context *ctx, struct virt *virt)
 
 static enum step_result all_moved(struct step_context *ctx, struct virt *virt)
 {
+	struct err ignored = ERR_INIT;
+
 	for (size_t i = 0; i < ctx->part_count; i++) {
 		struct step_context part = step_part_context(ctx, i);
 
-		note_moved(&part, virt);
+		note_moved(&part);
 	}
+	if (live_definition_same(virt, ctx->parts, ctx->part_count, &ignored) == 0)
+		text_list_add(&ctx->record->notes, text_format(
+			"the definition of %s differs from what it was in more than the source%s of %s: somebody changed it meanwhile",
+			ctx->move->live.domain, ctx->part_count > 1 ? "s" : "",
+			ctx->part_count > 1 ? "the disks" : ctx->move->live.target));
 	return STEP_DONE;
 }
 

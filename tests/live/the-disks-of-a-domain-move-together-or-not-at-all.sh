@@ -55,6 +55,7 @@ ok 'it runs' is_state web running
 without_sources >rest.after
 ok 'the definition differs in the sources alone' cmp rest.before rest.after
 is 'the receipt has each disk' "$(jq -r '[.disks[].disk] | join(" ")' receipt)" 'vda vdb vdc'
+is 'nobody is said to have changed the definition' "$(jq '[.warnings[] | select(test("differs from what it was"))] | length' receipt)" 0
 is 'each was pivoted' "$(jq -r '[.disks[].pivot.called] | join(" ")' receipt)" 'done done done'
 is 'and removed' "$(jq -r .source.state receipt)" removed
 ok 'it says how long the guest stood still' jq -e '.pivot.suspended_seconds > 0 and .pivot.suspended == false' receipt
