@@ -138,6 +138,12 @@ struct progress_record {
 	struct text_list notes;		/* fall-backs and the like, for the receipt */
 };
 
+void progress_record_free(struct progress_record *record);
+json_t *progress_record_to_json(const struct progress_record *record);
+int progress_record_from_json(struct progress_record *record, const json_t *json, struct err *err);
+json_t *mark_to_json(const struct mark *mark);
+struct mark mark_from_json(const json_t *json);
+
 /* One of the volumes that a job moves, and what has become of it. */
 struct step_part {
 	const struct move *move;
