@@ -12,6 +12,7 @@
 #include "sys/ioq.h"
 #include "sys/iscsi.h"
 #include "sys/lvm.h"
+#include "sys/nbd.h"
 #include "sys/program.h"
 #include "sys/tool.h"
 #include "sys/virt.h"
@@ -131,6 +132,7 @@ void doctor_methods(struct doctor *doctor)
 		doctor_method(doctor, by_lvm[i].method, missing, "lvm2");
 		free(missing);
 	}
+	doctor_method(doctor, "nbd", nbd_export_missing(), "libnbd0");
 	doctor_tool(doctor, "images", (const char *const[]){ "qemu-img", "qemu-storage-daemon|qemu-nbd", NULL });
 	doctor_tool(doctor, "rbd", (const char *const[]){ "rbd", "qemu-storage-daemon|qemu-nbd", NULL });
 	doctor_tool(doctor, "hosts", (const char *const[]){ "ssh", "nbdkit", NULL });

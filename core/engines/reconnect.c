@@ -73,8 +73,8 @@ bool reconnect_again(struct reconnect *state, struct step_context *ctx, enum ste
 	if (!is_remote(ctx))
 		return false;
 	if (!is_connection(state, *result, err)) {
-		/* An earlier attempt may have written: that is not nothing. */
-		if (state->attempts && !state->opened && *result == STEP_UNDONE) {
+		/* An earlier attempt may have written: so it is no refusal, nor is it as if nothing was. */
+		if (state->attempts && (*result == STEP_STOPPED || (*result == STEP_UNDONE && !state->opened))) {
 			*result = STEP_STOPPED;
 			err->class = ERR_STOPPED;
 		}

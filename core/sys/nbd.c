@@ -717,13 +717,18 @@ static int look(struct nbd *nbd, struct err *err)
 	return 0;
 }
 
+const char *nbd_export_missing(void)
+{
+	pthread_once(&lib_once, load);
+	return lib_error[0] ? lib_error : NULL;
+}
+
 static struct nbd *new_export(const char *uri, const char *name, uint64_t limit_ms, struct err *err)
 {
 	struct nbd *nbd;
 
-	pthread_once(&lib_once, load);
-	if (lib_error[0]) {
-		err_set(err, ERR_FAILED, name, "%s", lib_error);
+	if (nbd_export_missing()) {
+		err_set(err, ERR_FAILED, name, "%s", nbd_export_missing());
 		err_next(err, "install libnbd (Debian: libnbd0, Fedora: libnbd)");
 		err->number = EOPNOTSUPP;
 		return NULL;

@@ -37,6 +37,9 @@ struct nbd_info {
 /* Is it a URI that libnbd may know: nbd://, nbds://, nbd+unix://, nbds+unix://, with vsock, too? */
 bool nbd_export_is_uri(const char *text);
 
+/* Why there is no libnbd to be had, or NULL: it is loaded. */
+const char *nbd_export_missing(void);
+
 /*
  * Connect to the export that uri names.  name is what errors call it by: the
  * URI as far as it is no secret.  limit_ms is the most that connecting, and

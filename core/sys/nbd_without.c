@@ -10,13 +10,20 @@
 
 #ifdef VOLMIG_WITHOUT_NBD
 
+static const char without[] = "this volmig was built without libnbd";
+
+const char *nbd_export_missing(void)
+{
+	return without;
+}
+
 int nbd_export_open_uri(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
 			struct err *err)
 {
 	(void)ret;
 	(void)uri;
 	(void)limit_ms;
-	err_set(err, ERR_FAILED, name, "this volmig was built without libnbd");
+	err_set(err, ERR_FAILED, name, "%s", without);
 	err->number = EOPNOTSUPP;
 	return -1;
 }

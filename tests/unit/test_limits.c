@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a move uses that may be limited: the host of a running domain. */
+/* What a move uses that may be limited: the host of a running domain, or of an export. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,6 +55,31 @@ static void a_live_move_uses_the_host_of_its_libvirt(void **state)
 	}
 }
 
+static void a_move_of_an_export_uses_the_host_of_its_server(void **state)
+{
+	static const struct {
+		const char *uri, *host;
+	} table[] = {
+		{ "nbd://Store-1.example:10810/web", "store-1.example" },
+		{ "nbds://lab@store?tls-psk-file=/etc/k", "store" },
+		{ "nbd://[fe80::1]/web", "fe80::1" },
+		{ "nbd+unix:///web?socket=/run/a@b:c/sock", "localhost" },
+		{ "nbds+unix://lab@/?socket=/run/s", "localhost" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct plan plan = { .move.destination = { .kind = "nbd", .path = (char *)table[i].uri } };
+		struct text_list things = { 0 };
+		char *wanted = text_format("host:%s", table[i].host);
+
+		limits_things(&plan, &things);
+		assert_true(text_list_has(&things, wanted));
+		text_list_free(&things);
+		free(wanted);
+	}
+}
+
 static void another_move_uses_none(void **state)
 {
 	char *things = things_of(NULL, "qemu+tcp://store");
@@ -68,6 +93,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_live_move_uses_the_host_of_its_libvirt),
+		cmocka_unit_test(a_move_of_an_export_uses_the_host_of_its_server),
 		cmocka_unit_test(another_move_uses_none),
 	};
 
