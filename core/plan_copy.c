@@ -286,9 +286,16 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 		text_list_add(&plan->warnings, text_copy(
 			"nothing is verified, so the source is kept (--verify=none)"));
 	}
+	/* What was read back may have been in the server's memory only. */
+	if (move->destination.no_flush && !keep) {
+		keep = true;
+		text_list_add(&plan->warnings, text_format(
+			"the source is kept, for the server of %s cannot be told to make durable what was written",
+			move->destination.path));
+	}
 	if (keep && request->wipe != WIPE_NONE)
 		return err_set(err, ERR_USAGE, "--wipe",
-			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source and --verify=none");
+			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source, --verify=none and servers that cannot flush");
 	move->wipe = request->wipe;
 	move->remove = !keep && (is_file || move->source.lv || qemu_is_rbd(&move->source));
 	if (move->source.qemu && !qemu_is_lun(&move->source) && plan_check_removal(move, err) < 0)
@@ -298,8 +305,8 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 			"%s is %s and stays as it is: use --wipe=discard or --wipe=zero to empty it",
 			move->source.path, kind_noun(&move->source)));
 	/* Were they one volume by two addresses, nothing would be left. */
-	if (request->wipe != WIPE_NONE && facts_remote(&move->source) && facts_remote(&move->destination) &&
-	    (is_export(&move->source) || is_export(&move->destination))) {
+	if (request->wipe != WIPE_NONE && (is_export(&move->destination) ||
+					   (is_export(&move->source) && facts_remote(&move->destination)))) {
 		err_set(err, ERR_REFUSED, move->source.spec,
 			"is not wiped: nobody can tell that it is another volume than %s", move->destination.path);
 		return err_next(err, "use --keep-source, and wipe it yourself");

@@ -43,6 +43,8 @@ is 'two places, one volume: the same address' \
 	"$("$VOLMIG" copy "$(uri odd)" "$(uri odd)" 2>&1 | grep -c 'same volume')" 1
 must_fail 3 'a destination that is too small is refused' "$VOLMIG" copy --into-existing "$(uri big)" "$(uri odd)"
 has 'with both sizes' 5300001 6000128
+must_fail 3 'a volume that moves onto an export is not wiped: they may be one' \
+	"$VOLMIG" migrate --wipe=zero --into-existing ./web.orig "$(uri big)"
 must_fail 3 'an export is not wiped onto an export' \
 	"$VOLMIG" migrate --wipe=zero --into-existing "$(uri odd)" "$(uri big)"
 
@@ -112,6 +114,9 @@ ok 'a server that cannot flush: the plan' "$VOLMIG" copy --into-existing -n ./di
 has 'a server that cannot flush: it says so' 'cannot be told to make durable'
 run "$VOLMIG" copy --into-existing -q ./disk.img "$(uri careless)"
 is 'and what it lost is seen when it is read back' "$status" 1
+ok 'a move there' "$VOLMIG" migrate --into-existing -n ./disk.img "$(uri careless)"
+has 'would keep its source' 'the source is kept, for the server'
+must_fail 2 'and not wipe it' "$VOLMIG" migrate --wipe=zero --into-existing ./disk.img "$(uri careless)"
 end_server careless
 
 done_testing
