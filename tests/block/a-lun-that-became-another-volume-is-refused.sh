@@ -67,7 +67,10 @@ ok 'a LUN is attached' attach "$url/1"
 device=$(cat "$scratch/output")
 dd if=/dev/urandom of="$device" bs=1M count=1 oflag=direct status=none
 head -c 64M /dev/urandom >"$scratch/data"
-(wait_until grep -q '[1-9]' "/sys/block/${device#/dev/}/inflight" && echo 0 >"$tpg/enable") &
+copying() {
+	"$VOLMIG" status --json | grep -q '"state":"copying"'
+}
+(wait_until copying && echo 0 >"$tpg/enable") &
 must_fail 4 'a copy onto it stops' "$VOLMIG" copy -q --bwlimit=16M --into-existing "$scratch/data" "$device"
 has 'and says that the device fails' "$device" 'volmig resume'
 wait
