@@ -190,6 +190,8 @@ static int run_steps(struct job *job, const struct step_ops *before, struct jour
 	struct monitor *drawn = mon->drawn;
 	size_t first = job->steps_done;
 
+	/* The steps of one job may be asked for one by one. */
+	pulse_end(&job->pulse);
 	pulse_begin(&job->pulse, job->dir);
 	/* The process that died may not have come to it. */
 	if (first > 0 && !job->step_begun)
