@@ -13,7 +13,8 @@
 #include "sys/iscsi.h"
 #include "volumes/lun.h"
 
-static int attach_one(const char *text, bool dry_run, struct luns *luns, struct err *err)
+static int attach_one(const char *text, const char *state_dir, bool dry_run, struct luns *luns,
+		      struct err *err)
 {
 	const struct lun_options options = { .job = luns->job };
 	struct lun_attachment attachment;
@@ -32,7 +33,8 @@ static int attach_one(const char *text, bool dry_run, struct luns *luns, struct 
 			"%s becomes a disk of this host for the time of the job; a dry run does not log in", text));
 		return 0;
 	}
-	if (lun_attach(text, &options, luns->dir, &attachment, err) < 0)
+	if (job_state_dir_make(state_dir, err) < 0 ||
+	    lun_attach(text, &options, luns->dir, &attachment, err) < 0)
 		return -1;
 	text_list_add(&luns->attached, text_copy(attachment.text));
 	text_list_add(&luns->notes, text_format("%s is %s of this host%s", text, attachment.device,
@@ -47,10 +49,8 @@ int luns_attach(const struct request *request, const char *job_id, const char *s
 	/* A guest that runs would go on with a disk whose name may change. */
 	if (request->domain)
 		return 0;
-	if (!dry_run && job_state_dir_make(state_dir, err) < 0)
-		return -1;
-	return attach_one(request->source, dry_run, luns, err) < 0 ||
-	       attach_one(request->destination, dry_run, luns, err) < 0 ? -1 : 0;
+	return attach_one(request->source, state_dir, dry_run, luns, err) < 0 ||
+	       attach_one(request->destination, state_dir, dry_run, luns, err) < 0 ? -1 : 0;
 }
 
 int luns_attach_again(const struct plan *plan, const char *job_id, const char *state_dir, struct err *err)
