@@ -78,8 +78,12 @@ static int parse_option(struct qemu_name *name, const char *text, const char *op
 	else if (!strncmp(option, "id=", 3))
 		at = &name->user;
 	if (!at || !value_length || *at) {
-		err_set(err, ERR_USAGE, text, "%s: \"%.*s\"", at && *at ? "an option twice" : "no such option",
-			(int)length, option);
+		char *image = text_format("rbd:%.*s", (int)strcspn(text + 4, ":"), text + 4);
+
+		/* Without what is behind it: people try key=SECRET. */
+		err_set(err, ERR_USAGE, image, "%s: %.*s", at && *at ? "an option twice" : "no such option",
+			(int)(strcspn(option, "=:") < length ? strcspn(option, "=:") : length), option);
+		free(image);
 		return err_next(err, "write rbd:POOL/IMAGE[:conf=FILE][:id=USER]");
 	}
 	copy = text_format("%.*s", (int)value_length, value);
