@@ -135,6 +135,55 @@ is "whatever the user has set" \
 		offers attach nothing
 	)" "$in_dir"
 
+# --- logical volumes, in a /dev of our own: by both names that an active one has
+
+_volmig_dev=$scratch/dev
+is "no logical volumes without device-mapper" "$(offers migrate vg)" ''
+mkdir -p dev/mapper dev/vg0 dev/vg-1 dev/vg-
+# The device, LVM's name and device-mapper's.
+for names in dm-0:vg0/web:vg0-web dm-1:vg0/my-data:vg0-my--data dm-2:vg-1/a--b:vg--1-a----b \
+	dm-3:vg-/x:vg---x; do
+	IFS=: read -r node lv name <<<"$names"
+	touch "dev/$node"
+	ln -s "../$node" "dev/$lv"
+	ln -s "../$node" "dev/mapper/$name"
+done
+# Hidden parts, what is not LVM's, what has gone, and two names that are not of one device.
+touch dev/mapper/{control,vg0-pool-tpool,vg0-web_rimage_0,luks-1234,mpatha-part1}
+ln -s ../dm-9 dev/vg0/gone
+ln -s ../dm-9 dev/mapper/vg0-gone
+touch dev/mapper/vg0-other dev/vg0/other
+in_vg0=$(lines vg0/my-data vg0/web)
+is "groups on the way to a volume" "$(offers migrate vg)" "$(lines vg-/ vg-1/ vg0/)"
+is "the logical volumes of a group" "$(offers migrate vg0/)" "$in_vg0"
+is "the beginning of one" "$(offers attach vg0/m)" vg0/my-data
+is "dashes in names" "$(offers copy vg-)$(offers copy vg-1/ vg-1/)" "$(lines vg-/ vg-1/)vg-1/a--b"
+is "a group whose name ends with a dash" "$(offers detach vg-/)" vg-/x
+is "the same for lvm:" "$(offers migrate lvm : vg0/)" "$in_vg0"
+is "groups for a PLACE" "$(offers migrate vg0/web vg)" "$(lines vg- vg-1 vg0)"
+is "and for lvm:" "$(offers migrate vg0/web lvm : vg0)" vg0
+is "no volumes for a PLACE" "$(offers migrate src.img vg0/)" ''
+is "but with --into-existing" "$(offers migrate --into-existing src.img vg0/)" "$in_vg0"
+is "volumes for DEST" "$(offers copy src.img vg0/)" "$in_vg0"
+is "groups for DEST with --create" "$(offers copy --create src.img vg0)" vg0
+is "and for the places of a batch" "$(offers batch --from = vg0)$(offers batch --to=vg0)" vg0--to=vg0
+is "beside directories" "$(mkdir vg0.d && offers migrate src.img vg0 && rmdir vg0.d)" "$(lines vg0 vg0.d)"
+is "no logical volume for a path" "$(offers migrate ./vg)$(offers migrate /vg)" ''
+if [ "$(id -u)" != 0 ]; then
+	chmod 0 dev/dm-0
+	is "nor one that may not be read" "$(offers migrate vg0/)" vg0/my-data
+else
+	skip "nor one that may not be read" "root may read everything"
+fi
+is "whatever the user has set" \
+	"$(
+		set -f
+		shopt -s failglob
+		GLOBIGNORE='*'
+		offers migrate vg0/m
+	)" vg0/my-data
+unset _volmig_dev
+
 # --- jobs
 
 is "no job without a state directory" "$(offers status '')$(offers resume '')" ''
@@ -182,12 +231,13 @@ if command -v script >/dev/null; then
 		PS1='\$ '
 		PATH=$scratch/bin:\$PATH
 		. '$TOP/bash-completion/volmig'
+		_volmig_dev='$scratch/dev'
 	EOF
-	printf '%s\n' $'volmig mi\t--ver\tf\tsome\tw\tds\t' $'volmig attach file:some\ta\t' \
+	printf '%s\n' $'volmig migrate vg0\tm\tvg-1\t' $'volmig mi\t--ver\tf\tsome\tw\tds\t' $'volmig attach file:some\ta\t' \
 		$'volmig detach "some dir/it\t' $'volmig abort -q '"${unfinished:0:5}"$'\t' exit |
 		timeout -k 5 30 script -qec 'bash --noprofile --rcfile rc -i' /dev/null >/dev/null 2>&1
 	is "readline puts it in, quoted as it must be" "$(cat typed)" "$(lines \
-		'<migrate><--verify=full><some dir/web 1.img><dst/>' \
+		'<migrate><vg0/my-data><vg-1>' '<migrate><--verify=full><some dir/web 1.img><dst/>' \
 		'<attach><file:some dir/a:b=c.img>' "<detach><some dir/it's.img>" \
 		"<abort><-q><$unfinished>")"
 else
