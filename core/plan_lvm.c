@@ -439,6 +439,11 @@ int plan_lvm(const struct request *request, const char *job_id, struct plan *pla
 	if (plan_lv_source(request, plan, err) < 0 ||
 	    (to && move->destination.kind && plan_lv_destination(plan, err) < 0))
 		return -1;
+	if (inside && request->command == COMMAND_COPY) {
+		err_set(err, ERR_REFUSED, move->destination.spec,
+			"is a physical volume of %s, which a volume of that group is moved onto, not copied", to->vg_name);
+		return err_next(err, "name the copy: %s/NAME", to->vg_name);
+	}
 	if (inside && generic) {
 		plan_add_not_moved(plan, "pvmove", text_copy(request->force_host_copy ? "--force-host-copy" :
 							     "--method=copy"));

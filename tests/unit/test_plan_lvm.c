@@ -253,6 +253,7 @@ static const struct {
 	{ "p:name=web_rmeta_0", "LVM takes no volume named web_rmeta_0", "vg1/NAME" },
 	{ "p:name=snapshot1", "LVM takes no volume named snapshot1", "vg1/NAME" },
 	{ "r:copy", "no such volume", "--create" },
+	{ "r:copy r:create p:own p:pv", "which a volume of that group is moved onto, not copied", "vg0/NAME" },
 	{ "r:into p:name=other", "no such volume to be overwritten", "leave --into-existing out" },
 	{ "s:type=thin", "the source is thin, and the group has no thin pool", "--thick" },
 	{ "s:type=thin p:pool p:pool", "the group has 2 thin pools", "--thin pool0" },
