@@ -183,7 +183,7 @@ static enum step_result sync_leg(struct step_context *ctx, struct err *err)
 		 leg_wait(ctx, &now, LEG_SYNC, NULL, err);
 	ctx->record->copy_ns += clock_ns() - begun;
 	if (result == STEP_DONE) {
-		ctx->record->mark.bytes_data = ctx->move->source.bytes;
+		ctx->record->mark.bytes_data = ctx->record->mark.bytes_written = ctx->move->source.bytes;
 		ctx->record->mark.offset = ctx->move->source.bytes;
 	}
 	online_now_free(&now);

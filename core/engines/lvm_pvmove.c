@@ -210,6 +210,7 @@ static enum step_result pvmove(struct step_context *ctx, struct err *err)
 out:
 	if (now.lv) {
 		ctx->record->mark.bytes_data = ctx->record->mark.offset = moved_bytes(ctx, &now);
+		ctx->record->mark.bytes_written = ctx->record->mark.bytes_data;
 		ctx->record->allocated_after = result == STEP_DONE ? now.lv->bytes : 0;
 	}
 	ctx->record->copy_ns += clock_ns() - begun;

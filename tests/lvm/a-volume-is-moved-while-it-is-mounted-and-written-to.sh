@@ -58,6 +58,7 @@ for way in lvconvert pvmove; do
 	ok "$way: the volume is moved" "$VOLMIG" migrate --json --method=$way vg/web "$to"
 	is '... and the receipt says what was proven' "$(jq -c '[.verify.mode, .verify.result]' "$scratch/output")" \
 		"$([ $way = lvconvert ] && echo '["full","equal"]' || echo '["none",null]')"
+	is '... what was copied was written' "$(jq '.copy | .bytes_data > 0 and .bytes_written == .bytes_data' "$scratch/output")" true
 	ok '... while records were written' more_than "$before"
 	is '... the volume is where it should be, and nothing is left' \
 		"$(places web) $(nothing_left)" "$to "
