@@ -11,12 +11,16 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	struct frame frame = { .err = ERR_INIT };
 	struct run_options run = { 0 };
 	struct request request = REQUEST_DEFAULTS;
-	int create = 0, delta = 0, into_existing = 0;
-	char *sparse = NULL, *format = NULL;
+	int create = 0, delta = 0, into_existing = 0, thick = 0;
+	char *sparse = NULL, *format = NULL, *thin = NULL;
 	struct poptOption output[OUTPUT_TABLE_SIZE], running[RUN_TABLE_SIZE];
 	const struct poptOption table[] = {
 		{ "create", '\0', POPT_ARG_NONE, &create, 0,
 		  "make DEST: a new file, or the directory for one", NULL },
+		{ "thin", '\0', POPT_ARG_STRING, &thin, 0,
+		  "make the new logical volume a thin one, in this pool of the place's group", "POOL" },
+		{ "thick", '\0', POPT_ARG_NONE, &thick, 0,
+		  "make the new logical volume no thin one although the source is thin", NULL },
 		{ "into-existing", '\0', POPT_ARG_NONE, &into_existing, 0,
 		  "overwrite DEST even if it holds a known signature (a file system, ...)", NULL },
 		{ "delta", '\0', POPT_ARG_NONE, &delta, 0,
@@ -46,6 +50,8 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	request.delta = delta;
 	request.into_existing = into_existing;
 	request.raw = format != NULL;
+	request.thin_pool = thin;
+	request.thick = thick;
 	request.sparse = !sparse || strcmp(sparse, "never");
 	if (sparse && strcmp(sparse, "auto") && strcmp(sparse, "never"))
 		frame_usage(&frame, sparse, "--sparse takes auto or never");
@@ -53,6 +59,10 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 		frame_usage(&frame, format, "--format takes raw");
 	else if (create && (delta || into_existing))
 		frame_usage(&frame, "--create", "contradicts --delta and --into-existing");
+	else if (thin && !*thin)
+		frame_usage(&frame, "--thin", "names no thin pool");
+	else if (thin && thick)
+		frame_usage(&frame, "--thick", "contradicts --thin");
 	else if (frame_run_options(&frame, &run, &request) == 0 && frame_start(&frame) == 0)
 		ret = perform_move(&request, &frame.perform, &report, &frame.err);
 	if (ret == 0 && !frame.out.json && !frame.out.quiet)
@@ -60,6 +70,7 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 out:
 	run_options_free(&run);
 	ret = frame_end(&frame, ret, report);
+	free(thin);
 	free(sparse);
 	free(format);
 	return ret;

@@ -100,6 +100,10 @@ int plan_build(const struct request *request, const char *job_id,
 			request->live->domain);
 		return err_next(err, "shut the domain down");
 	}
+	if ((request->thin_pool || request->thick) && !facts_is_far(destination) &&
+	    (!destination->lv || destination->kind))
+		return err_set(err, ERR_USAGE, request->thick ? "--thick" : "--thin",
+			       "is for a new logical volume");
 	/* What LVM moves inside a group it moves in use or not, by a guest too. */
 	if (destination->lv && destination->lv->wanted_pvs.count)
 		policy = plan_lvm;

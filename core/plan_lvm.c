@@ -433,9 +433,6 @@ int plan_lvm(const struct request *request, const char *job_id, struct plan *pla
 	bool generic = request->force_host_copy || !strcmp(request->method, "copy");
 	int ret;
 
-	if ((request->thin_pool || request->thick) && (!to || move->destination.kind))
-		return err_set(err, ERR_USAGE, request->thick ? "--thick" : "--thin",
-			       "is for a new logical volume");
 	if (plan_lv_source(request, plan, err) < 0 ||
 	    (to && move->destination.kind && plan_lv_destination(plan, err) < 0))
 		return -1;

@@ -76,6 +76,12 @@ for command in migrate copy; do
 	for word in '' qcow2 RAW; do
 		refuses 2 "$command --format='$word'" 'raw' "$VOLMIG" $command ./a ./b/ "--format=$word"
 	done
+	refuses 2 "$command: --thin without a pool" 'names no thin pool' "$VOLMIG" $command ./a vg0 --thin=
+	refuses 2 "$command: --thin and --thick" 'contradicts' "$VOLMIG" $command ./a vg0 --thin=pool --thick
+	for option in --thin=pool --thick; do
+		refuses 2 "$command $option where no logical volume is made" 'is for a new logical volume' \
+			"$VOLMIG" $command ./a ./b/ $option
+	done
 	for word in '' bar; do
 		refuses 2 "$command --progress='$word'" 'auto, tty, json or none' \
 			"$VOLMIG" $command ./a ./b/ "--progress=$word"

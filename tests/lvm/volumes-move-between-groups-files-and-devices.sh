@@ -108,6 +108,16 @@ lvcreate -qq -y -V 100M --thinpool g0/p0 -n t >/dev/null 2>&1
 dd if=/dev/urandom of=/dev/g0/t bs=1M count=3 seek=20 status=none
 sync /dev/g0/t
 was=$(sum /dev/g0/t)
+ok 'a copy of a thin volume' "$VOLMIG" copy -q --create g0/t g1/copy
+is '... is thin' "$(field g1/copy segtype,pool_lv)" thinp1
+is '... its bytes' "$(sum /dev/g1/copy)" "$was"
+ok 'a copy that shall be thick' "$VOLMIG" copy -q --create --thick g0/t g1/thick
+is '... is thick' "$(field g1/thick segtype)" linear
+is '... its bytes' "$(sum /dev/g1/thick)" "$was"
+ok 'a copy that shall be thin, in its own group' "$VOLMIG" copy -q --create --thin=p1 g1/thick g1/thin
+is '... is thin' "$(field g1/thin segtype,pool_lv)" thinp1
+is '... in which as much is mapped' "$(field g1/thin data_percent)" 3.00
+lvremove -qq -y g1/copy g1/thick g1/thin
 ok 'a thin volume' "$VOLMIG" migrate -q g0/t g1
 moved thin g0/t /dev/g1/t
 is '... stays one' "$(field g1/t segtype,pool_lv)" thinp1
@@ -169,5 +179,5 @@ lvchange -qq -ay g0/v
 ok 'attach of one that is active' "$VOLMIG" attach g0/v
 ok '... and detach' "$VOLMIG" detach g0/v
 is '... leave it active' "$(field g0/v lv_active)" active
-ok 'all the jobs are done' sh -c "'$VOLMIG' status | grep -c -v cleaned | grep -qx 1"
+ok 'all the jobs are done' sh -c "'$VOLMIG' status --all | grep -c -v cleaned | grep -qx 1"
 done_testing

@@ -42,6 +42,20 @@ lvchange -an vg1/again
 ok 'one that is not active is read, and stays so' "$VOLMIG" copy -q --create ssh://there/vg1/again "$scratch/back.img"
 is '... byte for byte' "$(sha256sum <"$scratch/back.img" | cut -d ' ' -f 1)" "${sum%% *}"
 is '... not active' "$(lvs --noheadings -o lv_active vg1/again | tr -d ' ')" ''
+lvcreate -qq -y --type thin-pool -L 100M -n pool vg1 >/dev/null 2>&1
+type_of() {
+	lvs --noheadings -o segtype "$1" | tr -d ' '
+}
+ok 'a copy in a thin pool there' "$VOLMIG" copy -q --create --thin=pool vg0/web ssh://there/vg1/thin
+is '... is thin' "$(type_of vg1/thin)" thin
+is '... byte for byte' "$(sha256sum </dev/vg1/thin)" "$sum"
+ok 'a thick copy of a thin volume there' "$VOLMIG" copy -q --create --thick ssh://there/vg1/thin vg0/thick
+is '... is thick' "$(type_of vg0/thick)" linear
+is '... byte for byte' "$(sha256sum </dev/vg0/thick)" "$sum"
+must_fail 2 'a pool for a file there makes no sense' \
+	"$VOLMIG" copy -q --create --thin=pool vg0/web "ssh://there/$scratch/thin.img"
+has '... as here' 'is for a new logical volume'
+lvremove -qq -y vg0/thick
 mkdir "$scratch/mnt"
 mkfs.ext4 -q /dev/vg0/web && mount /dev/vg0/web "$scratch/mnt"
 at_exit umount "$scratch/mnt"
