@@ -31,7 +31,7 @@ job() {
 }
 
 must_fail 3 'S26: no such volume' "$VOLMIG" migrate sa/nothing sb
-must_fail 2 'S27: another host' "$VOLMIG" migrate sa/v ssh://elsewhere/sb
+must_fail 3 'S27: another host, which cannot be reached' "$VOLMIG" migrate sa/v ssh://127.0.0.1:1/sb
 must_fail 3 'S31: no such group' "$VOLMIG" migrate sa/v nosuch/v
 must_fail 3 'S29: the same group' "$VOLMIG" migrate sa/v sa
 has '... and what it could mean' 'volume group' 'physical volumes'
