@@ -213,12 +213,28 @@ static int get_id(const json_t *request, char id[static JOB_ID_SIZE], struct err
 	return text && uuid_canonical(text, id) ? 0 : err_set(err, ERR_REFUSED, NULL, "no job is named");
 }
 
+/* Is this end as it has to be at the commit; and, once that was, before the source goes away, is the copy there? */
+static int check_end(struct session *session, struct err *err)
+{
+	struct job *job = &session->job;
+	struct step_context ctx = {
+		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
+		.same_boot = job->same_boot,
+	};
+	const char *users = job->plan.command == COMMAND_COPY ? "*" : NULL;
+
+	return facts_is_far(&job->plan.move.source) ? step_check_target(&ctx, !job_committed(job), err) :
+						      step_check_source(&ctx, true, users, err);
+}
+
 /* What is asked of a job that has come to its end here, by its lease perhaps: it was done, or never will be. */
-static int of_ended(const struct session *session, const char *what, struct err *err)
+static int of_ended(struct session *session, const char *what, struct err *err)
 {
 	const struct job *job = &session->job;
 	bool abort_ = !strcmp(what, "abort");
 
+	if (job->ended && !job->aborted && !strcmp(what, "check"))
+		return check_end(session, err);
 	if (job->ended && job->aborted == abort_ && strcmp(what, "leaves"))
 		return 0;
 	if (job->ended && !job->aborted)
@@ -342,24 +358,11 @@ static int do_publish(struct session *session, const json_t *request, json_t *re
 	return run_steps(session, index_of(&session->job.plan, &commit_step), err);
 }
 
-/* Is this end as it has to be at the commit? */
 static int do_check(struct session *session, const json_t *request, json_t *reply, struct err *err)
 {
-	struct job *job = &session->job;
-	struct step_context ctx = {
-		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
-		.same_boot = job->same_boot,
-	};
-	const char *users = job->plan.command == COMMAND_COPY ? "*" : NULL;
-
 	(void)request;
 	(void)reply;
-	if (job_committed(job))
-		return 0;
-	if (serve_end_data(job->dir, err) < 0)
-		return -1;
-	return facts_is_far(&job->plan.move.source) ? step_check_target(&ctx, true, err) :
-						      step_check_source(&ctx, true, users, err);
+	return serve_end_data(session->job.dir, err) < 0 ? -1 : check_end(session, err);
 }
 
 static int do_commit(struct session *session, const json_t *request, json_t *reply, struct err *err)

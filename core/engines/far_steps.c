@@ -267,7 +267,7 @@ int far_check(struct step_context *ctx, const struct facts *end, struct err *err
 
 	if (!move->far.host || (end == &move->source) != move->far.is_source)
 		return 0;
-	/* After the commit there is nothing that could be checked: it may be gone. */
+	/* That host looks, after its commit too: a source goes away only where its copy is there. */
 	if (far_ask_job(move->far.host, ctx->job_id, request("check"), move->stall_ms, ctx->mon, NULL, err) == 0)
 		return 0;
 	err->class = ERR_STOPPED;

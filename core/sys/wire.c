@@ -3,6 +3,7 @@
 #include "sys/wire.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -104,7 +105,8 @@ int wire_send(struct wire *wire, json_t *message, uint64_t limit_ms, struct err 
 
 		if (wait_for(wire->out, POLLOUT, until, asked, err) < 0)
 			goto out;
-		n = write(wire->out, text + at, length - at);
+		/* So much goes into what is ready without waiting; more could outlast the limit in the call. */
+		n = write(wire->out, text + at, length - at < PIPE_BUF ? length - at : PIPE_BUF);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0) {
