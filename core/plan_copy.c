@@ -16,7 +16,6 @@ static int check_source(const struct request *request, const struct plan *plan, 
 	const struct facts *source = &plan->move.source;
 	/* A copy leaves the source what it is to them. */
 	const char *shut_off = request->command == COMMAND_COPY ? "*" : plan->move.cold.uuid;
-	char *uses;
 
 	/* What another host says of its volume is for that one to judge. */
 	if (facts_is_far(source) && source->kind)
@@ -28,13 +27,8 @@ static int check_source(const struct request *request, const struct plan *plan, 
 		return err_set(err, ERR_REFUSED, source->spec, "is in volmig's own state directory");
 	if (plan_check_qemu(source, err) < 0)
 		return -1;
-	uses = guests_uses_besides(source, shut_off);
-	if (uses) {
-		err_set(err, ERR_REFUSED, source->spec, "in use: %s", uses);
-		free(uses);
-		return err_next(err, "end that use first, a copy of a changing volume is worth nothing");
-	}
-	return 0;
+	return guests_check_unused(source, shut_off, source->spec,
+				   " first, a copy of a changing volume is worth nothing", err);
 }
 
 /* A new file: where, and may it be made there? */
@@ -86,31 +80,23 @@ static int check_two_volumes(const struct facts *source, const struct facts *des
 	return err_next(err, "name two different volumes");
 }
 
-static int check_existing(const struct request *request, const struct facts *source,
-			  const struct facts *destination, struct plan *plan, struct err *err)
+int plan_check_existing(const struct request *request, struct plan *plan, struct err *err)
 {
-	char size[TEXT_SIZE_MAX];
+	const struct facts *source = &plan->move.source, *destination = &plan->move.destination;
 	const char *holds = destination->format ? destination->format : destination->signature;
+	char size[TEXT_SIZE_MAX];
 
-	if (check_two_volumes(source, destination, err) < 0)
-		return -1;
-	if (destination->uses.count) {
-		char *uses = text_list_join(&destination->uses);
-
-		err_set(err, ERR_REFUSED, destination->spec, "in use: %s", uses);
-		free(uses);
-		return err_next(err, "end that use first");
+	if (request->create) {
+		err_set(err, ERR_REFUSED, destination->spec, "destination exists already");
+		return err_next(err, "leave --create out to write onto it");
 	}
+	if (check_two_volumes(source, destination, err) < 0 ||
+	    guests_check_unused(destination, NULL, destination->spec, " first", err) < 0)
+		return -1;
 	if (!request->into_existing && (request->command == COMMAND_MIGRATE || holds)) {
 		err_set(err, ERR_REFUSED, destination->spec, "destination exists (%s, %s)",
 			text_size(destination->bytes, size), holds ? holds : "no known signature");
 		return err_next(err, "use --into-existing to overwrite it");
-	}
-	if (destination->bytes < source->bytes) {
-		err_set(err, ERR_REFUSED, destination->spec,
-			"destination is too small: %" PRIu64 " bytes, the source has %" PRIu64,
-			destination->bytes, source->bytes);
-		return err_next(err, "choose or make one of at least the source's size");
 	}
 	if (destination->read_only)
 		return err_set(err, ERR_REFUSED, destination->spec, "destination is read-only");
@@ -119,6 +105,21 @@ static int check_existing(const struct request *request, const struct facts *sou
 	if (holds)
 		text_list_add(&plan->warnings, text_format("%s on %s is overwritten",
 							   holds, destination->path));
+	return 0;
+}
+
+static int check_existing(const struct request *request, struct plan *plan, struct err *err)
+{
+	const struct facts *source = &plan->move.source, *destination = &plan->move.destination;
+
+	if (plan_check_existing(request, plan, err) < 0)
+		return -1;
+	if (destination->bytes < source->bytes) {
+		err_set(err, ERR_REFUSED, destination->spec,
+			"destination is too small: %" PRIu64 " bytes, the source has %" PRIu64,
+			destination->bytes, source->bytes);
+		return err_next(err, "choose or make one of at least the source's size");
+	}
 	if (destination->bytes > source->bytes)
 		text_list_add(&plan->warnings, text_format(
 			"%s is larger than the source: its last %" PRIu64 " bytes become zero",
@@ -175,13 +176,8 @@ static int plan_destination(const struct request *request, const char *job_id,
 		return plan_new_lv(request, job_id, plan, err);
 	if (!dst->kind && dst->qemu)
 		return plan_new_image(request, job_id, plan, err);
-	if (dst->kind) {
-		if (request->create) {
-			err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
-			return err_next(err, "leave --create out to copy onto it");
-		}
-		return check_existing(request, &move->source, dst, plan, err);
-	}
+	if (dst->kind)
+		return check_existing(request, plan, err);
 	if (plan_check_creation(request, dst, is_directory, err) < 0)
 		return -1;
 	move->create = true;

@@ -73,41 +73,15 @@ static int check_existing(const struct request *request, struct plan *plan, stru
 {
 	struct move *move = &plan->move;
 	const struct facts *dst = &move->destination;
-	const char *holds = dst->format ? dst->format : dst->signature;
-	char size[TEXT_SIZE_MAX];
 
-	if (request->create) {
-		err_set(err, ERR_REFUSED, dst->spec, "destination exists already");
-		return err_next(err, "leave --create out to move onto it");
-	}
-	if (facts_overlap(&move->source, dst)) {
-		err_set(err, ERR_REFUSED, dst->spec,
-			"source and destination are the same volume, or one is part of the other (%s and %s)",
-			move->source.path, dst->path);
-		return err_next(err, "name two different volumes");
-	}
-	if (dst->uses.count) {
-		char *uses = text_list_join(&dst->uses);
-
-		err_set(err, ERR_REFUSED, dst->spec, "in use: %s", uses);
-		free(uses);
-		return err_next(err, "end that use first");
-	}
-	if (!request->into_existing && (request->command == COMMAND_MIGRATE || holds)) {
-		err_set(err, ERR_REFUSED, dst->spec, "destination exists (%s, %s)",
-			text_size(dst->bytes, size), holds ? holds : "no known signature");
-		return err_next(err, "use --into-existing to overwrite it");
-	}
-	if (dst->read_only)
-		return err_set(err, ERR_REFUSED, dst->spec, "destination is read-only");
+	if (plan_check_existing(request, plan, err) < 0)
+		return -1;
 	if (dst->bytes < move->live.bytes) {
 		err_set(err, ERR_REFUSED, dst->spec,
 			"destination is too small: %" PRIu64 " bytes, the guest's disk has %" PRIu64,
 			dst->bytes, move->live.bytes);
 		return err_next(err, "a running domain's disk moves only onto as many bytes, or into the beginning of more");
 	}
-	if (holds)
-		text_list_add(&plan->warnings, text_format("%s on %s is overwritten", holds, dst->path));
 	if (dst->bytes == move->live.bytes)
 		return 0;
 	if (request->api == LIVE_API_REBASE) {

@@ -40,6 +40,9 @@ int plan_check_creation(const struct request *request, const struct facts *desti
 			struct err *err);
 int plan_retirement(const struct request *request, struct plan *plan, struct err *err);
 
+/* The same of a destination that is there: may it be overwritten?  Its size is the policy's to judge. */
+int plan_check_existing(const struct request *request, struct plan *plan, struct err *err);
+
 /* The last part of a path; free it. */
 char *plan_base_name(const char *path);
 

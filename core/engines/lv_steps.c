@@ -14,6 +14,7 @@
 
 #include "support/err.h"
 #include "support/log.h"
+#include "volumes/guests.h"
 #include "volumes/lv.h"
 #include "volumes/lv_change.h"
 #include "volumes/lvm_report.h"
@@ -164,17 +165,11 @@ static int check_source_stands(const struct step_context *ctx, struct err *err)
 static int check_unused(const struct lv_facts *lv, const char *name, struct err *err)
 {
 	struct facts was = { .lv = (struct lv_facts *)lv }, now = { 0 };
-	int ret = 0;
+	int ret;
 
 	if (volume_inspect_again(&was, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
 		return -1;
-	if (now.uses.count) {
-		char *uses = text_list_join(&now.uses);
-
-		ret = err_set(err, ERR_REFUSED, name, "in use: %s", uses);
-		err_next(err, "end that use first");
-		free(uses);
-	}
+	ret = guests_check_unused(&now, NULL, name, " first", err);
 	facts_free(&now);
 	return ret;
 }

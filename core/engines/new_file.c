@@ -23,6 +23,7 @@
 #include "engines/new_rbd.h"
 #include "support/err.h"
 #include "sys/qemu_img.h"
+#include "volumes/guests.h"
 #include "volumes/qemu.h"
 
 /* In units of 512 bytes: what a file without data may take for its attributes. */
@@ -633,13 +634,9 @@ static int check_not_taken_up(const struct step_context *ctx, struct err *err)
 
 	if (step_inspect_target(ctx, path, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
 		goto out;
-	if (now.uses.count) {
-		char *uses = text_list_join(&now.uses);
-
-		err_set(err, ERR_REFUSED, path, "in use: %s", uses);
-		err_next(err, "end that use first");
-		free(uses);
-	} else if (ctx->record->verified && written_since_verified(ctx, &now)) {
+	if (guests_check_unused(&now, NULL, path, " first", err) < 0)
+		goto out;
+	if (ctx->record->verified && written_since_verified(ctx, &now)) {
 		err_set(err, ERR_REFUSED, path,
 			"was written to since it was verified, and may hold what the source does not");
 		err_next(err, "move it away if it is wanted, else remove it, then volmig abort %s",

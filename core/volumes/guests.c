@@ -451,3 +451,15 @@ char *guests_uses_besides(const struct facts *facts, const char *uuid)
 	text_list_free(&rest);
 	return text;
 }
+
+int guests_check_unused(const struct facts *facts, const char *uuid, const char *object, const char *what,
+			struct err *err)
+{
+	char *uses = guests_uses_besides(facts, uuid);
+
+	if (!uses)
+		return 0;
+	err_set(err, ERR_REFUSED, object, "in use: %s", uses);
+	free(uses);
+	return err_next(err, "end that use%s", what);
+}

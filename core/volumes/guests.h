@@ -71,4 +71,8 @@ bool guests_is_disk(const struct facts *facts, const char *text, const char *uui
  */
 char *guests_uses_besides(const struct facts *facts, const char *uuid);
 
+/* Is there none of those?  Else ERR_REFUSED of object, and what to do: "end that use" and then. */
+int guests_check_unused(const struct facts *facts, const char *uuid, const char *object, const char *what,
+			struct err *err);
+
 #endif
