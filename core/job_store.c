@@ -32,6 +32,17 @@ char *job_state_dir(const char *option)
 	return text_format("%s/.local/state/volmig", home && *home ? home : "");
 }
 
+void job_next_command(const char *state_dir, const char *verb, const char *id, struct err *err)
+{
+	char *usual = job_state_dir(NULL);
+	char *word = strcmp(state_dir, usual) ? text_shell_word(state_dir) : NULL;
+
+	err_next(err, "volmig %s%s%s%s %s", word ? "--state-dir " : "", word ? word : "", word ? " " : "",
+		 verb, id);
+	free(word);
+	free(usual);
+}
+
 /* mkdir -p, each directory 0700 and durable. */
 static int make_dirs(const char *path, struct err *err)
 {

@@ -20,6 +20,9 @@ struct err;
  */
 char *job_state_dir(const char *option);
 
+/* What to do next is "volmig VERB ID"; with that directory where it is not the one that is used anyhow. */
+void job_next_command(const char *state_dir, const char *verb, const char *id, struct err *err);
+
 /* Make it where it is missing; ERR_REFUSED where it cannot be written to. */
 int job_state_dir_make(const char *state_dir, struct err *err);
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ends.h"
 #include "engines/throttle.h"
 #include "hooks.h"
 #include "inspect.h"
@@ -21,6 +22,7 @@
 #include "places.h"
 #include "online.h"
 #include "report.h"
+#include "rewind.h"
 #include "run.h"
 #include "serve.h"
 #include "support/clock.h"
@@ -56,17 +58,6 @@ static struct monitor *monitor_of(const struct perform_options *options)
 	return options->progress ? progress_monitor(options->progress) : NULL;
 }
 
-/* "volmig resume UUID", with the state directory where it is not the default. */
-static void next_command(struct err *err, const struct perform_options *options,
-			 const char *verb, const char *job_id)
-{
-	char *dir = options->state_dir ? text_shell_word(options->state_dir) : NULL;
-
-	err_next(err, "volmig %s%s%s%s %s", dir ? "--state-dir " : "", dir ? dir : "", dir ? " " : "",
-		 verb, job_id);
-	free(dir);
-}
-
 /* The command comes to its end: let go of the job, and count it. */
 static void let_go(struct job *job, const char *state_dir, const struct perform_options *options,
 		   const json_t *report, const struct err *failure)
@@ -95,14 +86,12 @@ static int finish(struct job *job, bool aborted, json_t **ret_report, struct err
 	return ret;
 }
 
-static int check_ends(struct job *job, const struct perform_options *options, struct err *err);
-
 /*
  * The job's method has failed, and nothing is left of it: make the next one its
  * plan, if the ends are as that wants them.  err says why it failed, and in the
  * end why none went on.
  */
-static bool try_next(struct job *job, const struct perform_options *options, struct err *err)
+static bool try_next(struct job *job, struct err *err)
 {
 	struct err ignored = ERR_INIT;
 
@@ -110,7 +99,7 @@ static bool try_next(struct job *job, const struct perform_options *options, str
 		struct err second = ERR_INIT;
 
 		log_note("%s: %s failed and was undone: %s", job->id, job->plan.method, job->failure);
-		if (job_go_on(job, &second) == 0 && check_ends(job, options, &second) == 0) {
+		if (job_go_on(job, &second) == 0 && ends_check(job, &second) == 0) {
 			log_note("%s: going on by %s", job->id, job->plan.method);
 			*err = (struct err)ERR_INIT;
 			return true;
@@ -140,7 +129,7 @@ static int run_to_end(struct job *job, const struct perform_options *options,
 		progress_set_job(options->progress, job->id);
 	do {
 		ret = job->retreating ? -1 : run_job(job, monitor_of(options), throttle, &rolled_back, err);
-	} while (ret < 0 && rolled_back && job->retreating && try_next(job, options, err));
+	} while (ret < 0 && rolled_back && job->retreating && try_next(job, err));
 	throttle_free(throttle);
 	if (ret == 0)
 		return finish(job, false, ret_report, err);
@@ -150,9 +139,9 @@ static int run_to_end(struct job *job, const struct perform_options *options,
 	}
 	*ret_report = report_job(job);
 	if (!*err->next && err->class == ERR_UNSURE)
-		next_command(err, options, "status", job->id);
+		job_next_command(job->state_dir, "status", job->id, err);
 	else if (!*err->next)
-		next_command(err, options, "resume", job->id);
+		job_next_command(job->state_dir, "resume", job->id, err);
 	return -1;
 }
 
@@ -201,7 +190,7 @@ static int known_job(const struct request *request, const char *state_dir,
 				job.plan.move.destination.spec);
 	} else if (!job.ended) {
 		found = err_set(err, ERR_REFUSED, id, "the job is unfinished (%s)", job_state(&job));
-		next_command(err, options, "resume", id);
+		job_next_command(state_dir, "resume", id, err);
 	} else if (job.aborted) {
 		found = err_set(err, ERR_REFUSED, id, "the job was aborted");
 		err_next(err, "start it again under another id");
@@ -210,174 +199,8 @@ static int known_job(const struct request *request, const char *state_dir,
 	return found;
 }
 
-/* Nothing was written there yet: is it still what the user was told would be overwritten? */
-static char *destination_changed(const struct job *job, const struct move *move, const struct facts *now)
-{
-	const struct facts *was = &move->destination;
-	char *why = facts_not_same(was, now, job->same_boot);
-
-	if (!why)
-		why = facts_changed(was, now, job->same_boot);
-	if (!why && strcmp(was->signature ?: "", now->signature ?: ""))
-		why = text_format("it holds %s", now->signature ?: "nothing known any more");
-	return why;
-}
-
-/*
- * Is the directory of a new file there?  Not finding it, where a mount is
- * missing say, must not be taken for a reason to give the job up.
- */
-static int check_place(const struct job *job, const struct move *move, struct err *err)
-{
-	const struct facts *was = &move->destination;
-	struct facts now = { 0 };
-	bool same = volume_inspect_path(was->dir, 0, &now, err) == 0 && !now.kind &&
-		    !strcmp(now.dir, was->dir) && now.dir_ino == was->dir_ino &&
-		    (job->same_boot ? now.dir_dev == was->dir_dev :
-				      now.dir_birth_ns == was->dir_birth_ns);
-
-	facts_free(&now);
-	if (same)
-		return 0;
-	err_set(err, ERR_REFUSED, was->dir, "is not the directory it was when the job was planned");
-	return err_next(err, "put it (or its mount) back, then resume again");
-}
-
-/* The libvirt that the job's domain is of; NULL: there is none, or it is the default one's. */
-static const char *move_uri(const struct move *move)
-{
-	return move->live.uuid ? move->live.uri : move->cold.uri;
-}
-
-/* May a domain's definition name the destination already? */
-static bool is_repointed(const struct job *job)
-{
-	for (size_t i = 0; i < job->plan.step_count; i++)
-		if (job->plan.steps[i] == &repoint_step)
-			return job->steps_done > i || (job->steps_done == i && job->step_begun);
-	return false;
-}
-
-/* The same source, unchanged and not in use. */
-static int check_source_end(const struct job *job, const struct move *move,
-			    const struct perform_options *options, struct err *err)
-{
-	const struct facts *was = &move->source;
-	const struct live_move *live = &move->live;
-	struct facts now = { 0 };
-	char *why = NULL, *uses = NULL;
-	/* The source is only read for now: its device tells that it is the one, and who uses it. */
-	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE;
-	int ret = -1;
-
-	if (volume_inspect_again(was, flags, &now, err) < 0) {
-		err->class = ERR_REFUSED;
-		goto out;
-	}
-	if (!now.kind)
-		why = text_copy("it is gone");
-	else
-		why = facts_not_same(was, &now, job->same_boot);
-	/* A guest goes on writing to its disk; and has it open. */
-	if (live->uuid)
-		live_drop_own_uses(live, &now);
-	else if (!why)
-		why = facts_changed(was, &now, job->same_boot);
-	if (why) {
-		err_set(err, ERR_REFUSED, was->path,
-			"the source is not as it was when the job was planned: %s", why);
-		next_command(err, options, "abort", job->id);
-		goto out;
-	}
-	uses = guests_uses_besides(&now, move_shut_off_users(move));
-	if (uses) {
-		err_set(err, ERR_REFUSED, was->path, "in use: %s", uses);
-		err_next(err, "end that use, then resume again");
-		goto out;
-	}
-	ret = 0;
-out:
-	free(uses);
-	free(why);
-	facts_free(&now);
-	return ret;
-}
-
-/* A destination that is there already: as it was, or as far as we have written to it. */
-static int check_target_end(const struct job *job, const struct move *move,
-			    const struct perform_options *options, struct err *err)
-{
-	struct facts target = { 0 };
-	char *why = NULL, *uses = NULL;
-	int ret = -1;
-
-	/* QEMU may have the only connection that its server takes; the steps look by libvirt. */
-	if (move->live.uuid && job->written && facts_remote(&move->destination))
-		return 0;
-	if (volume_inspect_again(&move->destination, INSPECT_USES, &target, err) < 0)
-		goto out;
-	if (!target.kind) {
-		err_set(err, ERR_REFUSED, target.path, "the destination is not there");
-		err_next(err, "bring it back, then resume again");
-		goto out;
-	}
-	why = job->written ? NULL : destination_changed(job, move, &target);
-	if (why) {
-		err_set(err, ERR_REFUSED, target.path,
-			"the destination is not as it was when the job was planned: %s", why);
-		next_command(err, options, "abort", job->id);
-		goto out;
-	}
-	if (move->live.uuid && job->written)
-		live_drop_own_uses(&move->live, &target);
-	/* Once its definition names it the domain may use it. */
-	uses = is_repointed(job) ? NULL : guests_uses_besides(&target, move->cold.uuid);
-	if (uses) {
-		err_set(err, ERR_REFUSED, target.path, "in use: %s", uses);
-		err_next(err, "end that use, then resume again");
-		goto out;
-	}
-	ret = 0;
-out:
-	free(uses);
-	free(why);
-	facts_free(&target);
-	return ret;
-}
-
-static int check_move(struct job *job, const struct move *move, const struct perform_options *options,
-		      struct err *err)
-{
-	/* What is on another host is held there, and looked at by that one. */
-	if (!facts_is_far(&move->source) && check_source_end(job, move, options, err) < 0)
-		return -1;
-	/*
-	 * A group is found again by its UUID when it is needed, and what is in a
-	 * pool under the names of the job is looked at before each act.
-	 */
-	if (facts_is_far(&move->destination) || move->lvm.create ||
-	    (move->create && qemu_is_rbd(&move->destination)))
-		return 0;
-	return move->create ? check_place(job, move, err) : check_target_end(job, move, options, err);
-}
-
-/*
- * What was true when the job was planned must still be.  After the commit the
- * steps look for themselves, since the source may be gone or wiped in part.
- */
-static int check_ends(struct job *job, const struct perform_options *options, struct err *err)
-{
-	if (job->plan.move.online.vg)
-		return online_check(job, err);
-	for (size_t i = 0; !job_committed(job) && i < plan_moves(&job->plan); i++)
-		if (check_move(job, plan_move(&job->plan, i), options, err) < 0)
-			return -1;
-	return 0;
-}
-
 /* Before anything was done: why it stops, in the journal and for the user. */
-static void note_stop(struct job *job, const struct perform_options *options,
-		      json_t **ret_report, struct err *err)
+static void note_stop(struct job *job, json_t **ret_report, struct err *err)
 {
 	struct err second = ERR_INIT;
 
@@ -385,7 +208,7 @@ static void note_stop(struct job *job, const struct perform_options *options,
 		log_warning("%s: %s", second.object, second.cause);
 	*ret_report = report_job(job);
 	if (!*err->next)
-		next_command(err, options, "resume", job->id);
+		job_next_command(job->state_dir, "resume", job->id, err);
 }
 
 /* Its steps are another host's to ask for; once it is committed it can be ended here as well. */
@@ -476,11 +299,11 @@ int perform_move(const struct request *request, const struct perform_options *op
 	    terms_wait(&job, ticket, options->waits, err) < 0) {
 		/* Also for want of room in the state directory: there is a job, and it can go on later. */
 		err->class = ERR_STOPPED;
-		note_stop(&job, options, ret_report, err);
+		note_stop(&job, ret_report, err);
 		goto out;
 	}
 	/* But are they still what was looked at? */
-	if (check_ends(&job, options, err) < 0) {
+	if (ends_check(&job, err) < 0) {
 		take_back(&job, ret_report);
 		err_next(err, "start again");
 		goto out;
@@ -518,79 +341,10 @@ static int find_existing(const char *state_dir, const char *text, char id[static
 	return 0;
 }
 
-/*
- * The machine was restarted, and nobody can tell whether a device was written
- * to meanwhile: what was read from it, or proven of it, has to be done again.
- */
-static int rewind_move(struct job *job, size_t of, struct err *err)
+/* The libvirt that the job's domain is of; NULL: there is none, or it is the default one's. */
+static const char *move_uri(const struct move *move)
 {
-	const struct progress_record *record = job_record(job, of);
-	const struct move *move = plan_move(&job->plan, of);
-	bool online = move->online.vg != NULL;
-	bool source = online || facts_tell_changes(&move->source, job->same_boot) ||
-		      source_is_counted(record, job->same_boot);
-	/* A file that we made tells; of a volume that was not made yet there is nothing to tell. */
-	bool target = online ||
-		      (move->create && (!move->lvm.create || !record->target.kind)) ||
-		      facts_tell_changes(move->create ? &record->target : &move->destination,
-					 job->same_boot);
-
-	/* A mirror is in QEMU, and has seen every write. */
-	if (job_committed(job) || move->live.uuid || (online ? job->same_boot : source && target))
-		return 0;
-	for (size_t i = 0; i < job->plan.step_count; i++) {
-		const struct step_ops *step = job->plan.steps[i];
-
-		if (job->plan.step_moves[i] != of)
-			continue;
-		if (step == &scrub_leg_step && job->steps_done > i)
-			return job_rewind(job, i, false, err);
-		if (!source && (step == &copy_step || step == &reflink_step) &&
-		    (job->steps_done > i || record->mark.offset))
-			return job_rewind(job, i, true, err);
-		if (step == &verify_step && job->steps_done > i)
-			return job_rewind(job, i, false, err);
-	}
-	return 0;
-}
-
-/*
- * Once its definition names the new volumes, the domain may have run on them,
- * and only they have what it wrote: they must not be written to again.
- */
-static int is_given_over(struct job *job, bool *ret_given, struct err *err)
-{
-	struct step_part parts[PLAN_MOVES_MAX];
-	struct step_context ctx = {
-		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
-		.parts = parts, .part_count = plan_moves(&job->plan), .same_boot = job->same_boot,
-	};
-	bool old = false;
-
-	*ret_given = is_repointed(job);
-	/* What became of a change that was only begun, the definition tells. */
-	if (!*ret_given || job->plan.steps[job->steps_done] != &repoint_step)
-		return 0;
-	for (size_t i = 0; i < ctx.part_count; i++)
-		parts[i] = (struct step_part){ plan_move(&job->plan, i), job_record(job, i) };
-	if (cold_move_names_old(&ctx, &old, err) < 0)
-		return -1;
-	*ret_given = !old;
-	return 0;
-}
-
-static int rewind_unproven(struct job *job, struct err *err)
-{
-	bool given;
-
-	if (job_committed(job))
-		return 0;
-	if (is_given_over(job, &given, err) < 0)
-		return -1;
-	for (size_t i = 0; !given && i < plan_moves(&job->plan); i++)
-		if (rewind_move(job, i, err) < 0)
-			return -1;
-	return 0;
+	return move->live.uuid ? move->live.uri : move->cold.uri;
 }
 
 int perform_resume(const char *text, const struct perform_options *options,
@@ -616,18 +370,18 @@ int perform_resume(const char *text, const struct perform_options *options,
 	} else if (job.aborting && !job.retreating) {
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
-		next_command(err, options, "abort", id);
+		job_next_command(state_dir, "abort", id, err);
 	} else if (check_served(&job, err) < 0) {
 		*ret_report = report_job(&job);
 	} else if (wait_for_turn(state_dir, &job, options, &ticket, err) < 0) {
-		note_stop(&job, options, ret_report, err);
+		note_stop(&job, ret_report, err);
 	} else if (job.retreating && run_undo(&job, false, monitor_of(options), err) < 0) {
 		/* What is not undone cleanly is not gone on with. */
 		err->class = ERR_UNSURE;
 		*ret_report = report_job(&job);
-		next_command(err, options, "abort", id);
+		job_next_command(state_dir, "abort", id, err);
 	} else if (!job.retreating && (luns_attach_again(&job.plan, id, state_dir, err) < 0 ||
-				       check_ends(&job, options, err) < 0 ||
+				       ends_check(&job, err) < 0 ||
 				       rewind_unproven(&job, err) < 0)) {
 		*ret_report = report_job(&job);
 	} else {
@@ -690,7 +444,7 @@ int perform_abort(const char *text, const struct perform_options *options,
 	if (job_committed(&job) && !job.ended) {
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "the job is past its point of no return");
-		next_command(err, options, "resume", id);
+		job_next_command(state_dir, "resume", id, err);
 		goto out;
 	}
 	job_close(&job);
@@ -711,7 +465,7 @@ int perform_abort(const char *text, const struct perform_options *options,
 		if (err->class == ERR_FAILED)
 			err->class = ERR_STOPPED;
 		if (!*err->next)
-			next_command(err, options, "abort", id);
+			job_next_command(state_dir, "abort", id, err);
 	} else {
 		ret = finish(&job, true, ret_report, err);
 	}

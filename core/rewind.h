@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What of a job has to be done again after the machine was restarted. */
+#ifndef REWIND_H
+#define REWIND_H
+
+struct err;
+struct job;
+
+/*
+ * Before a job goes on whose ends are as they were: take it back, in the journal,
+ * to the step from which on all is still proven.  Where nothing could have
+ * changed without being told that is where it stands.
+ */
+int rewind_unproven(struct job *job, struct err *err);
+
+#endif
