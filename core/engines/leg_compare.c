@@ -15,10 +15,10 @@
 #include "support/monitor.h"
 #include "sys/dm.h"
 
-#define PIECE_BYTES (4u << 20)
+#define PIECE_BYTES (1u << 20)
 
 struct legs {
-	const char *volume;
+	const char *volume, *job_id;
 	int old, ours;
 	uint64_t bytes;
 	char *buffers[2];
@@ -39,7 +39,8 @@ static int open_leg(const struct online_now *now, unsigned index, struct err *er
 	return fd;
 }
 
-static int transfer(int fd, char *buffer, size_t length, uint64_t offset, bool write, struct err *err)
+static int transfer(const struct legs *legs, int fd, char *buffer, size_t length, uint64_t offset, bool write,
+		    struct err *err)
 {
 	size_t done = 0;
 
@@ -50,19 +51,38 @@ static int transfer(int fd, char *buffer, size_t length, uint64_t offset, bool w
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return err_sys(err, n < 0 ? errno : EIO, NULL, "cannot %s a leg at byte %" PRIu64,
-				       write ? "write" : "read", offset + done);
+			return err_sys(err, n < 0 ? errno : EIO, legs->volume, "cannot %s its %s leg at byte %" PRIu64,
+				       write ? "write" : "read", fd == legs->old ? "old" : "new", offset + done);
 		done += (size_t)n;
 	}
 	return 0;
 }
 
-/* Make ours like the old leg there, and see whether it is then. */
+/* Is it certainly still suspended? */
+static bool in_time(const struct legs *legs, uint64_t offset, struct err *err)
+{
+	if (clock_ns() < legs->until)
+		return true;
+	err_set(err, ERR_STOPPED, legs->volume,
+		"%" PRIu64 " bytes could be compared in the time that it may be suspended, it has %" PRIu64
+		"; both legs are kept", offset, legs->bytes);
+	err_next(err, "volmig abort %s, and start again with a longer --max-pause", legs->job_id);
+	return false;
+}
+
+/*
+ * Make ours like the old leg there, and see whether it is then: by reading both,
+ * for what damages a write may have damaged the memory that it was written from.
+ */
 static enum step_result mend(struct legs *legs, uint64_t offset, size_t length, struct err *err)
 {
-	if (transfer(legs->ours, legs->buffers[0], length, offset, true, err) < 0 ||
-	    transfer(legs->ours, legs->buffers[1], length, offset, false, err) < 0)
+	if (!in_time(legs, offset, err))
+		return STEP_STOPPED;
+	if (transfer(legs, legs->ours, legs->buffers[0], length, offset, true, err) < 0 ||
+	    transfer(legs, legs->ours, legs->buffers[1], length, offset, false, err) < 0)
 		return STEP_UNDONE;
+	if (transfer(legs, legs->old, legs->buffers[0], length, offset, false, err) < 0)
+		return STEP_STOPPED;
 	legs->mended += length;
 	if (!memcmp(legs->buffers[0], legs->buffers[1], length))
 		return STEP_DONE;
@@ -79,16 +99,11 @@ static enum step_result compare(struct step_context *ctx, struct legs *legs, str
 		size_t length = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
 		enum step_result result;
 
-		if (clock_ns() >= legs->until) {
-			err_set(err, ERR_STOPPED, legs->volume,
-				"%" PRIu64 " bytes could be compared in the time that it may be suspended, it has %" PRIu64
-				"; both legs are kept", offset, legs->bytes);
-			err_next(err, "volmig abort %s, and start again with a longer --max-pause", ctx->job_id);
+		if (!in_time(legs, offset, err))
 			return STEP_STOPPED;
-		}
-		if (transfer(legs->old, legs->buffers[0], length, offset, false, err) < 0)
+		if (transfer(legs, legs->old, legs->buffers[0], length, offset, false, err) < 0)
 			return STEP_STOPPED;
-		if (transfer(legs->ours, legs->buffers[1], length, offset, false, err) < 0)
+		if (transfer(legs, legs->ours, legs->buffers[1], length, offset, false, err) < 0)
 			return STEP_UNDONE;
 		if (memcmp(legs->buffers[0], legs->buffers[1], length)) {
 			result = mend(legs, offset, length, err);
@@ -113,27 +128,36 @@ static enum step_result compare_paused(struct step_context *ctx, const struct on
 
 	monitor_phase(ctx->mon, "compare", legs->bytes);
 	if (dm_pause_begin(device, limit, &pause, err) < 0) {
-		free(device);
-		return STEP_STOPPED;
+		if (err->class == ERR_STOPPED)
+			err_next(err, "volmig abort %s, and start again with a longer --max-pause", ctx->job_id);
+		err_context(err, "it cannot be suspended to compare its legs, and both are kept");
+		goto out;
 	}
 	/* Some of the time is for what is under way when it is over. */
 	legs->until = begun + limit * 900000;
 	result = compare(ctx, legs, err);
-	if (dm_pause_end(pause, &kept, &second) < 0 || !kept) {
+	if (dm_pause_end(pause, &kept, &second) < 0) {
+		*err = second;
+		err_context(err, "after comparing its legs, it may be suspended still");
+		err_next(err, "dmsetup resume %s", device);
+		result = STEP_UNSURE;
+	} else if (!kept && result != STEP_STOPPED) {
 		/*
-		 * Something may have been written while we still copied an old
-		 * block: no harm, as nothing is proven, and no leg is dropped
+		 * Something may have been written while an old block was still
+		 * on its way: no harm, as nothing is proven, and no leg is dropped
 		 * before a scrub has found nothing.
 		 */
+		*err = (struct err)ERR_INIT;
 		err_set(err, ERR_STOPPED, legs->volume,
 			"it could not be compared within the time that it may be suspended; both legs are kept");
-		err_next(err, "volmig resume %s, or abort it and start again with a longer --max-pause", ctx->job_id);
+		err_next(err, "volmig abort %s, and start again with a longer --max-pause", ctx->job_id);
 		result = STEP_STOPPED;
 	}
 	if (result == STEP_DONE)
 		text_list_add(&ctx->record->notes, text_format(
 			"suspended for %" PRIu64 " ms to compare both legs; %" PRIu64 " bytes were made equal",
 			(clock_ns() - begun) / 1000000, legs->mended));
+out:
 	free(device);
 	return result;
 }
@@ -141,12 +165,14 @@ static enum step_result compare_paused(struct step_context *ctx, const struct on
 enum step_result leg_compare(struct step_context *ctx, const struct online_now *now, struct err *err)
 {
 	char *name = text_format("%s/%s", now->group.name, now->lv->name);
-	struct legs legs = { .volume = name, .old = -1, .ours = -1, .bytes = now->lv->bytes };
+	struct legs legs = { .volume = name, .job_id = ctx->job_id, .old = -1, .ours = -1, .bytes = now->lv->bytes };
 	enum step_result result = STEP_STOPPED;
 
 	/* Old legs come first and the new one last: that is how LVM numbers them. */
 	if (now->ours != 1 || now->ours_first) {
-		err_set(err, ERR_STOPPED, name, "its legs cannot be compared: more than one is new");
+		err_set(err, ERR_STOPPED, name,
+			"its legs differ in %" PRIu64 " sectors, and are not compared in a pause: %s; all are kept",
+			ctx->record->online.mismatches, now->ours_first ? "the first one is new" : "more than one is new");
 		err_next(err, "volmig resume %s when it is quiet", ctx->job_id);
 		goto out;
 	}
@@ -163,6 +189,9 @@ enum step_result leg_compare(struct step_context *ctx, const struct online_now *
 	memset(legs.buffers[0], 0, PIECE_BYTES);
 	memset(legs.buffers[1], 0, PIECE_BYTES);
 	result = compare_paused(ctx, now, &legs, err);
+	/* A way that proves nothing would give the same device the data and drop the old one. */
+	if (result == STEP_UNDONE)
+		ctx->record->go_on = GO_ON_PROVING;
 	ctx->record->online.compared = result == STEP_DONE;
 out:
 	if (legs.old >= 0)

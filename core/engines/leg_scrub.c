@@ -10,6 +10,7 @@
 #include "engines/online_move.h"
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "support/log.h"
 #include "support/monitor.h"
@@ -254,9 +255,10 @@ static enum step_result tell_lasting(struct step_context *ctx, const struct onli
 enum step_result leg_scrub(struct step_context *ctx, const struct online_now *now, struct err *err)
 {
 	struct online_record *record = &ctx->record->online;
-	uint64_t quiet_since = 0;
+	uint64_t quiet_since = 0, rounds = ROUNDS_MAX;
 
-	for (unsigned i = 0; i < ROUNDS_MAX; i++) {
+	inject_number("scrub-rounds", &rounds);
+	for (unsigned i = 0; i < rounds; i++) {
 		enum step_result result;
 		uint64_t written = written_to(now);
 

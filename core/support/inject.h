@@ -30,6 +30,7 @@
  *   kill-from-lvconvert:1  ... as the first lvconvert does, and each command after it
  *   kill-lvm-from:N      ... and as each one after it does
  *   lvm-timeout:N        an LVM command that is silent for N milliseconds is stuck
+ *   scrub-rounds:N       after N checks legs that still differ are taken to do so for good
  *   kill-suspend:1         SIGKILL itself before a domain is suspended to move several of its disks;
  *                          2: when it is, 3: when it goes on
  *   kill-pivot:N           the same before (1, 3, 5, ...) and after (2, 4, 6, ...) the pivot of each disk

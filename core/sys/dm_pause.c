@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A pause of a device-mapper device that always ends, since a process of its own keeps it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -64,6 +65,10 @@ static int suspend_within(const char *name, uint64_t limit_ms, struct err *err)
 	setitimer(ITIMER_REAL, &timer, NULL);
 	ret = dm_suspend(name, err);
 	setitimer(ITIMER_REAL, &none, NULL);
+	if (ret < 0 && err->number == EINTR) {
+		*err = (struct err)ERR_INIT;
+		err_set(err, ERR_STOPPED, name, "what was submitted to it is not done within %" PRIu64 " ms", limit_ms);
+	}
 	return ret;
 }
 
