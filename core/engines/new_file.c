@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The steps that make a destination file: created under a name that nobody
- * else uses, filled by other steps, and given its own name when it is whole.
- * A half-written file is so never seen under the name of a volume.
+ * The step that makes a destination file, under a name that nobody else uses;
+ * it is filled by other steps, and publish gives it its own name when it is
+ * whole.  A half-written file is so never seen under the name of a volume.
  */
-#include "engines/step.h"
+#include "engines/new_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +19,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "engines/lv_steps.h"
-#include "engines/new_rbd.h"
+#include "engines/step.h"
 #include "support/err.h"
 #include "sys/qemu_img.h"
-#include "volumes/guests.h"
 #include "volumes/qemu.h"
 
 /* In units of 512 bytes: what a file without data may take for its attributes. */
@@ -32,12 +30,7 @@
 /* The same of an image without data: tables of formats that have all of them from the beginning. */
 #define IMAGE_BLOCKS(bytes) (8192 + (bytes) / 65536 / 512)
 
-/*
- * Open the destination's directory, and make sure that it is the one planned
- * with.  After a reboot the device number says nothing, and the root directory
- * of every file system has the same inode: then its birth must agree.
- */
-static int open_dir(const struct step_context *ctx, int *ret_fd, struct err *err)
+int new_file_open_dir(const struct step_context *ctx, int *ret_fd, struct err *err)
 {
 	const struct facts *dst = &ctx->move->destination;
 	struct stat st;
@@ -60,12 +53,7 @@ static int open_dir(const struct step_context *ctx, int *ret_fd, struct err *err
 	return 0;
 }
 
-/*
- * Is the file of that name the one that this job made?  1 yes, 0 something else
- * or nothing, -1 error.  Looks at the file itself, never through a link: others
- * may be able to write to the directory.
- */
-static int is_target(const struct step_context *ctx, int dir, const char *name, struct err *err)
+int new_file_is_target(const struct step_context *ctx, int dir, const char *name, struct err *err)
 {
 	struct facts now = { 0 };
 	char *other = NULL;
@@ -313,7 +301,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	enum step_result result = STEP_UNDONE;
 	int dir = -1, fd = -1;
 
-	if (open_dir(ctx, &dir, err) < 0 || clear_name(ctx, dir, path, err) < 0)
+	if (new_file_open_dir(ctx, &dir, err) < 0 || clear_name(ctx, dir, path, err) < 0)
 		goto out;
 	fd = openat(dir, move->temp_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
@@ -349,12 +337,8 @@ out:
 	return result;
 }
 
-/*
- * Is the source still there, as long as it was?  If not, what was copied may
- * be the only copy, and is not for us to remove.
- */
-static int check_source_stands(const struct step_context *ctx, char *(*copy_path)(const struct move *move),
-			       struct err *err)
+int new_file_source_stands(const struct step_context *ctx, char *(*copy_path)(const struct move *move),
+			   struct err *err)
 {
 	const struct facts *was = &ctx->move->source;
 	struct facts now = { 0 };
@@ -387,8 +371,7 @@ out:
 	return ret;
 }
 
-/* The destination's directory cannot be had: is the user content to leave the file where it is? */
-static int forget_target(struct step_context *ctx, struct err *err)
+int new_file_forget(struct step_context *ctx, struct err *err)
 {
 	char *path;
 
@@ -415,7 +398,7 @@ static int has_temp(struct step_context *ctx, int dir, struct err *err)
 	struct stat st;
 
 	if (ctx->record->target.kind)
-		return is_target(ctx, dir, name, err);
+		return new_file_is_target(ctx, dir, name, err);
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && looks_unwritten(ctx, &st);
 }
 
@@ -425,15 +408,15 @@ static int create_undo(struct step_context *ctx, struct err *err)
 	const struct move *move = ctx->move;
 	int dir, temp, final, ret = -1;
 
-	if (open_dir(ctx, &dir, err) < 0)
-		return forget_target(ctx, err);
+	if (new_file_open_dir(ctx, &dir, err) < 0)
+		return new_file_forget(ctx, err);
 	temp = has_temp(ctx, dir, err);
-	final = temp < 0 ? -1 : is_target(ctx, dir, move->name, err);
+	final = temp < 0 ? -1 : new_file_is_target(ctx, dir, move->name, err);
 	if (final < 0)
 		goto out;
 	/* Before create-file was done there is nothing in it. */
 	if ((temp || final) && ctx->record->target.kind &&
-	    check_source_stands(ctx, temp ? move_temp_path : move_final_path, err) < 0)
+	    new_file_source_stands(ctx, temp ? move_temp_path : move_final_path, err) < 0)
 		goto out;
 	if ((temp && unlinkat(dir, move->temp_name, 0) < 0 && errno != ENOENT) ||
 	    (final && unlinkat(dir, move->name, 0) < 0 && errno != ENOENT)) {
@@ -496,188 +479,4 @@ const struct step_ops reflink_step = {
 	.state	= "synced",
 	.run	= reflink_run,
 	.object	= move_both_paths,
-};
-
-/* Rename within dir, never onto something; where the file system has no such call, by a link. */
-static int rename_new(int dir, const char *from, const char *to)
-{
-	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (linkat(dir, from, dir, to, 0) < 0)
-		return -1;
-	return unlinkat(dir, from, 0);
-}
-
-/*
- * The mode that the volume shall have.  Group and others have theirs since
- * carry_over(), which may be less than on the source; what is missing is what
- * the source denies its owner, unless the file has another one.
- */
-static int set_final_mode(const struct step_context *ctx, int dir, struct err *err)
-{
-	const struct facts *src = facts_there(&ctx->move->source), *target = &ctx->record->target;
-	mode_t mode = (target->mode & 0177) | (src->mode & 0600);
-	int fd, ret = 0;
-
-	/* Whose it is on another host says nothing about numbers here. */
-	if (!volume_is_file(src) || (!facts_is_far(&ctx->move->source) && src->uid != target->uid) ||
-	    mode == (target->mode & 0777))
-		return 0;
-	fd = openat(dir, ctx->move->temp_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)
-		ret = err_sys(err, errno, target->path, "cannot give it the source's mode");
-	if (fd >= 0)
-		close(fd);
-	return ret;
-}
-
-/* Is what is to be given the name still what was verified?  What publish sets itself may be set already. */
-static int check_unchanged(const struct step_context *ctx, int dir, const char *path, struct err *err)
-{
-	const struct move *move = ctx->move;
-	struct stat st;
-	int64_t mtime_ns;
-
-	if (fstatat(dir, move->temp_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_sys(err, errno, path, "cannot look at the destination");
-	mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
-	if ((qemu_is_image(&move->destination) || (uint64_t)st.st_size == move_new_bytes(move)) &&
-	    (!ctx->record->verified || mtime_ns == ctx->record->target.mtime_ns ||
-	     mtime_ns == move->source.mtime_ns))
-		return 0;
-	err_set(err, ERR_STOPPED, path, "the destination was written to since it was verified");
-	return err_next(err, "volmig abort %s, then start again", ctx->job_id);
-}
-
-static enum step_result publish_run(struct step_context *ctx, struct err *err)
-{
-	const struct move *move = ctx->move;
-	struct facts *target = &ctx->record->target;
-	char *path = move_final_path(move);
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
-	enum step_result result = STEP_STOPPED;
-	int dir = -1, is_ours;
-
-	if (move->lvm.create) {
-		free(path);
-		return lv_publish(ctx, err);
-	}
-	if (qemu_is_rbd(&move->destination)) {
-		free(path);
-		return rbd_publish(ctx, err);
-	}
-	if (open_dir(ctx, &dir, err) < 0)
-		goto out;
-	is_ours = is_target(ctx, dir, move->name, err);
-	if (is_ours < 0)
-		goto out;
-	if (is_ours) {
-		/* Where renaming took a link, a crash may have left both names. */
-		if (is_target(ctx, dir, move->temp_name, err) == 1)
-			unlinkat(dir, move->temp_name, 0);
-	} else {
-		is_ours = is_target(ctx, dir, move->temp_name, err);
-		if (is_ours < 0)
-			goto out;
-		if (!is_ours) {
-			err_set(err, ERR_FAILED, path, "the destination that was written is gone");
-			result = STEP_UNDONE;
-			goto out;
-		}
-		if (check_unchanged(ctx, dir, path, err) < 0 || set_final_mode(ctx, dir, err) < 0)
-			goto out;
-		/* A volume keeps its time of last change. */
-		times[1].tv_sec = move->source.mtime_ns / 1000000000;
-		times[1].tv_nsec = move->source.mtime_ns % 1000000000;
-		if (volume_is_file(facts_there(&move->source)))
-			utimensat(dir, move->temp_name, times, AT_SYMLINK_NOFOLLOW);
-		if (rename_new(dir, move->temp_name, move->name) < 0) {
-			if (errno == EEXIST)
-				err_set(err, ERR_STOPPED, path,
-					"something of that name has appeared since the job was planned");
-			else
-				err_sys(err, errno, path, "cannot give the destination its name");
-			/* The copy is whole: no reason to throw it away. */
-			result = STEP_STOPPED;
-			goto out;
-		}
-	}
-	if (fsync(dir) < 0) {
-		err_sys(err, errno, move->destination.dir, "cannot sync the directory");
-		goto out;
-	}
-	free(target->path);
-	target->path = text_copy(path);
-	if (target->qemu) {
-		free(target->spec);
-		target->spec = text_format("%s:%s", target->qemu->driver, path);
-	}
-	result = STEP_DONE;
-out:
-	if (dir >= 0)
-		close(dir);
-	free(path);
-	return result;
-}
-
-/*
- * Has somebody taken up the destination by its name?  The journal tells him that
- * it is not his yet, but it may hold by now what the source does not.
- */
-static int check_not_taken_up(const struct step_context *ctx, struct err *err)
-{
-	char *path = move_final_path(ctx->move);
-	struct facts now = { 0 };
-	int ret = -1;
-
-	if (step_inspect_target(ctx, path, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
-		goto out;
-	if (guests_check_unused(&now, NULL, path, " first", err) < 0)
-		goto out;
-	if (ctx->record->verified && written_since_verified(ctx, &now)) {
-		err_set(err, ERR_REFUSED, path,
-			"was written to since it was verified, and may hold what the source does not");
-		err_next(err, "move it away if it is wanted, else remove it, then volmig abort %s",
-			 ctx->job_id);
-	} else {
-		ret = 0;
-	}
-out:
-	facts_free(&now);
-	free(path);
-	return ret;
-}
-
-static int publish_undo(struct step_context *ctx, struct err *err)
-{
-	const struct move *move = ctx->move;
-	int dir, final, temp, ret = 0;
-
-	/* Whatever its name is, create-lv or create-image takes it away. */
-	if (move->lvm.create || qemu_is_rbd(&move->destination))
-		return 0;
-	if (open_dir(ctx, &dir, err) < 0)
-		return ctx->forget ? 0 : forget_target(ctx, err);
-	final = is_target(ctx, dir, move->name, err);
-	temp = final < 0 ? -1 : is_target(ctx, dir, move->temp_name, err);
-	if (temp < 0 || (final && (check_source_stands(ctx, move_final_path, err) < 0 ||
-				   check_not_taken_up(ctx, err) < 0)))
-		temp = ret = -1;
-	else if (final && temp)
-		ret = unlinkat(dir, move->name, 0);
-	else if (final)
-		ret = rename_new(dir, move->name, move->temp_name);
-	if (ret < 0 && temp >= 0)
-		err_sys(err, errno, move->name, "cannot take the destination's name back");
-	close(dir);
-	return ret;
-}
-
-const struct step_ops publish_step = {
-	.name	= "publish",
-	.run	= publish_run,
-	.undo	= publish_undo,
-	.object	= move_final_path,
 };
