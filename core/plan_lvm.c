@@ -401,6 +401,11 @@ int plan_new_lv(const struct request *request, const char *job_id, struct plan *
 	}
 	if (request->thick && (request->thin_pool || to->wanted_pool))
 		return err_set(err, ERR_USAGE, "--thick", "contradicts a thin pool as the place");
+	if (from_thin && to->wanted_pvs.count && !request->thick) {
+		err_set(err, ERR_REFUSED, dst->spec,
+			"the source is thin, and on physical volumes its copy would not be");
+		return err_next(err, "use --thick if that is wanted, or name a thin pool as the place");
+	}
 	if (check_group(to, dst->spec, err) < 0)
 		return -1;
 	move->create = true;
@@ -440,6 +445,14 @@ int plan_lvm(const struct request *request, const char *job_id, struct plan *pla
 		err_set(err, ERR_REFUSED, move->destination.spec,
 			"is a physical volume of %s, which a volume of that group is moved onto, not copied", to->vg_name);
 		return err_next(err, "name the copy: %s/NAME", to->vg_name);
+	}
+	if (inside && request->thin_pool) {
+		const char *slash = strrchr(request->thin_pool, '/');
+
+		err_set(err, ERR_REFUSED, "--thin", "the place are physical volumes of %s, and a thin volume lies where its pool does",
+			to->vg_name);
+		return err_next(err, "name the pool as the place: %s/%s; or leave --thin out", to->vg_name,
+				slash ? slash + 1 : request->thin_pool);
 	}
 	if (inside && generic) {
 		plan_add_not_moved(plan, "pvmove", text_copy(request->force_host_copy ? "--force-host-copy" :

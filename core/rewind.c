@@ -6,6 +6,41 @@
 #include "job.h"
 #include "support/err.h"
 
+/* What the steps of one of its moves, or of all, are told. */
+struct context {
+	struct step_context step;
+	struct step_part parts[PLAN_MOVES_MAX];
+};
+
+static struct step_context *context_begin(struct context *context, const struct job *job)
+{
+	*context = (struct context){
+		.step = {
+			.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move,
+			.record = job_record(job, 0), .parts = context->parts,
+			.part_count = plan_moves(&job->plan), .same_boot = job->same_boot,
+		},
+	};
+	for (size_t i = 0; i < plan_moves(&job->plan); i++)
+		context->parts[i] = (struct step_part){ plan_move(&job->plan, i), job_record(job, i) };
+	return &context->step;
+}
+
+/*
+ * What is to be written anew must not have been taken up meanwhile, under the
+ * name that it has got; and it has to give that back.
+ */
+static int take_name_back(struct job *job, size_t of, struct err *err)
+{
+	struct context context;
+	struct step_context ctx = step_part_context(context_begin(&context, job), of);
+
+	for (size_t i = 0; i < job->steps_done + job->step_begun; i++)
+		if (job->plan.steps[i] == &publish_step && job->plan.step_moves[i] == of)
+			return publish_step.undo(&ctx, err);
+	return 0;
+}
+
 /*
  * The machine was restarted, and nobody can tell whether a device was written
  * to meanwhile: what was read from it, or proven of it, has to be done again.
@@ -35,7 +70,7 @@ static int rewind_move(struct job *job, size_t of, struct err *err)
 			return job_rewind(job, i, false, err);
 		if (!source && (step == &copy_step || step == &reflink_step) &&
 		    (job->steps_done > i || record->mark.offset))
-			return job_rewind(job, i, true, err);
+			return take_name_back(job, of, err) < 0 ? -1 : job_rewind(job, i, true, err);
 		if (step == &verify_step && job->steps_done > i)
 			return job_rewind(job, i, false, err);
 	}
@@ -48,20 +83,14 @@ static int rewind_move(struct job *job, size_t of, struct err *err)
  */
 static int is_given_over(struct job *job, bool *ret_given, struct err *err)
 {
-	struct step_part parts[PLAN_MOVES_MAX];
-	struct step_context ctx = {
-		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
-		.parts = parts, .part_count = plan_moves(&job->plan), .same_boot = job->same_boot,
-	};
+	struct context context;
 	bool old = false;
 
 	*ret_given = ends_repointed(job);
 	/* What became of a change that was only begun, the definition tells. */
 	if (!*ret_given || job->plan.steps[job->steps_done] != &repoint_step)
 		return 0;
-	for (size_t i = 0; i < ctx.part_count; i++)
-		parts[i] = (struct step_part){ plan_move(&job->plan, i), job_record(job, i) };
-	if (cold_move_names_old(&ctx, &old, err) < 0)
+	if (cold_move_names_old(context_begin(&context, job), &old, err) < 0)
 		return -1;
 	*ret_given = !old;
 	return 0;

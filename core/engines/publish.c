@@ -70,6 +70,17 @@ static int check_unchanged(const struct step_context *ctx, int dir, const char *
 	return err_next(err, "volmig abort %s, then start again", ctx->job_id);
 }
 
+/* The name by which it is opened from here on; takes path over. */
+static void name_target(struct facts *target, char *path)
+{
+	free(target->path);
+	target->path = path;
+	if (target->qemu) {
+		free(target->spec);
+		target->spec = text_format("%s:%s", target->qemu->driver, path);
+	}
+}
+
 static enum step_result publish_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -127,12 +138,7 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 		err_sys(err, errno, move->destination.dir, "cannot sync the directory");
 		goto out;
 	}
-	free(target->path);
-	target->path = text_copy(path);
-	if (target->qemu) {
-		free(target->spec);
-		target->spec = text_format("%s:%s", target->qemu->driver, path);
-	}
+	name_target(target, text_copy(path));
 	result = STEP_DONE;
 out:
 	if (dir >= 0)
@@ -176,7 +182,7 @@ static int publish_undo(struct step_context *ctx, struct err *err)
 
 	/* Whatever its name is, create-lv or create-image takes it away. */
 	if (move->lvm.create || qemu_is_rbd(&move->destination))
-		return 0;
+		return ctx->forget ? 0 : check_not_taken_up(ctx, err);
 	if (new_file_open_dir(ctx, &dir, err) < 0)
 		return ctx->forget ? 0 : new_file_forget(ctx, err);
 	final = new_file_is_target(ctx, dir, move->name, err);
@@ -190,6 +196,8 @@ static int publish_undo(struct step_context *ctx, struct err *err)
 		ret = rename_new(dir, move->name, move->temp_name);
 	if (ret < 0 && temp >= 0)
 		err_sys(err, errno, move->name, "cannot take the destination's name back");
+	if (ret == 0 && ctx->record->target.kind)
+		name_target(&ctx->record->target, move_temp_path(move));
 	close(dir);
 	return ret;
 }

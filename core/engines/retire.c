@@ -147,6 +147,9 @@ bool written_since_verified(const struct step_context *ctx, const struct facts *
 
 	if (is_this_boot(ctx->record->verified_boot, ctx->same_boot) && then->written && now->written)
 		return now->written != then->written || now->diskseq != then->diskseq;
+	/* A device keeps no time; by its count, which is one more than it is, nobody has since it is there. */
+	if (!now->mtime_ns && now->written)
+		return now->written > 1;
 	if (now->mtime_ns == then->mtime_ns)
 		return false;
 	/* Publish gave it the source's time. */

@@ -12,6 +12,7 @@
 #include "volumes/lvm_report.h"
 
 #define WORDS_MAX 60
+#define TAGS_AT_ONCE 20		/* of a command line, which LVM cuts into 64 words at most */
 
 /* A command line that is put together; owns its words. */
 struct words {
@@ -181,11 +182,24 @@ int lv_carry_over(const struct lv_facts *lv, const struct lv_facts *from, const 
 		  struct err *err)
 {
 	struct words words = { 0 };
+	size_t tags = 0;
 
-	ADD(&words, "lvchange", "-y", "--deltag", tag);
-	for (size_t i = 0; from && i < from->tags.count && i < 16; i++)
-		if (strncmp(from->tags.items[i], "volmig.job.", 11))
-			ADD(&words, "--addtag", from->tags.items[i]);
+	ADD(&words, "lvchange", "-y");
+	for (size_t i = 0; from && i < from->tags.count; i++) {
+		if (!strncmp(from->tags.items[i], "volmig.job.", 11))
+			continue;
+		if (tags == TAGS_AT_ONCE) {
+			if (run_on(&words, lv, "", err) < 0)
+				return -1;
+			words = (struct words){ 0 };
+			tags = 0;
+			ADD(&words, "lvchange", "-y");
+		}
+		ADD(&words, "--addtag", from->tags.items[i]);
+		tags++;
+	}
+	/* With the last of them: without it all is done. */
+	ADD(&words, "--deltag", tag);
 	if (from && from->read_ahead && strcmp(from->read_ahead, "auto")) {
 		/* Told in bytes, taken in sectors. */
 		ADD(&words, "-r");

@@ -108,4 +108,34 @@ dd if=/dev/zero of="$source" bs=1M seek=4 count=8 conv=notrunc,fsync status=none
 ok 'after a reboot the copy begins anew' rebooted "$VOLMIG" resume $id
 ok '... and nothing of the old one shows through' cmp "$source" "$scratch/image"
 
+# Published, but not committed, and somebody took it up: copied anew over that it would be lost.
+published() {
+	fresh
+	rm -f "$scratch/image"
+	VOLMIG_INJECT=kill-after-record:11 "$bin" migrate -q --job-id $id \
+		--hook "[ \$VOLMIG_HOOK != pre-copy ] || ls -A '$scratch' >>'$scratch/names'" \
+		"$source" "$scratch/image" 2>/dev/null
+	grep -q '"name":"publish","record"' "$VOLMIG_STATE_DIR/jobs/$id/journal.jsonl" && [ -e "$scratch/image" ]
+}
+
+ok 'a device into a new file, killed once that has its name' published
+printf theirs | dd of="$scratch/image" conv=notrunc status=none
+must_fail 3 'after a reboot: what was written to meanwhile is not copied over' rebooted "$VOLMIG" resume $id
+has '... with the reason' 'was written to since it was verified'
+is '... and stays' "$(head -c 6 "$scratch/image")" theirs
+
+ok 'again' published
+sleep 60 <>"$scratch/image" &
+holder=$!
+at_exit kill $holder
+must_fail 3 'nor is what somebody has open' rebooted "$VOLMIG" resume $id
+has '... who is named' 'in use: open for writing by sleep'
+kill $holder
+wait $holder 2>/dev/null
+: >"$scratch/names"
+ok 'when nobody has it, it is copied anew' rebooted "$VOLMIG" resume $id
+ok '... under a name that nobody takes up' grep -q "^\.volmig-$id\$" "$scratch/names"
+is '... and not under its own' "$(grep -cx image "$scratch/names")" 0
+ok '... and is the source' cmp "$source" "$scratch/image"
+
 done_testing

@@ -62,10 +62,12 @@ lvremove -qq -y g1/a-b
 # What it had goes with it.
 fresh v -L 8M
 lvchange -qq -y -My --minor 77 g0/v
-lvchange -qq --addtag one --addtag two -r 512 --setactivationskip y -pr g0/v
+tags=$(seq -f 'tag%02g' 45 | paste -sd, -)
+# shellcheck disable=SC2046 # a list of words
+lvchange -qq $(printf '%s' "$tags" | sed 's/[^,]*/--addtag &/g; y/,/ /') -r 512 --setactivationskip y -pr g0/v
 ok 'a volume with tags, read-ahead, a minor number, read-only, not to be activated' "$VOLMIG" migrate -q g0/v g1
 moved 'with all that' g0/v /dev/g1/v
-is 'its tags' "$(field g1/v lv_tags)" one,two
+is 'its tags, however many' "$(field g1/v lv_tags)" "$tags"
 is 'its read-ahead' "$(field g1/v lv_read_ahead)" 256.00k
 is 'its permission' "$(field g1/v lv_permissions)" read-only
 is 'its activation skip' "$(field g1/v lv_skip_activation)" skipactivation

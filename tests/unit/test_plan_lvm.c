@@ -182,7 +182,7 @@ static void change(const char *word, struct facts *src, struct facts *dst, struc
 	else if (!strcmp(word, "r:thick"))
 		request->thick = true;
 	else if (!strcmp(word, "r:thin"))
-		request->thin_pool = "vg1/pool0";
+		request->thin_pool = "pool0";
 	else if (!strcmp(word, "r:thin-elsewhere"))
 		request->thin_pool = "vg9/pool0";
 	else if (!strcmp(word, "r:thin-none"))
@@ -262,6 +262,9 @@ static const struct {
 	{ "s:type=thin s:mapped=8 p:pool-no-metadata", "too little room for metadata", "--poolmetadatasize" },
 	{ "r:thin-elsewhere p:pool", "is no pool of vg1", "of that group" },
 	{ "r:thin-none p:pool", "there is no such thin pool in vg1", "lvs vg1" },
+	{ "p:own p:pv p:pool r:thin", "a thin volume lies where its pool does", "vg0/pool0" },
+	{ "p:own p:pv p:pool r:thin r:force", "a thin volume lies where its pool does", "vg0/pool0" },
+	{ "s:type=thin p:own p:pv r:force", "the source is thin, and on physical volumes its copy would not be", "--thick" },
 	{ "r:pvmove", "method pvmove is for", "" },
 };
 
@@ -319,6 +322,7 @@ static const struct {
 	{ "p:taken r:into", "copy verify commit remove-source", NULL, NULL },
 	{ "p:own r:thick", "create-lv copy verify commit remove-source finish-lv", "linear", NULL },
 	{ "p:own p:name=other", "create-lv copy verify publish commit remove-source finish-lv", "linear", NULL },
+	{ "s:type=thin p:pv r:force r:thick p:own", "create-lv copy verify commit remove-source finish-lv", "linear", NULL },
 	{ "p:pv r:force p:own", "create-lv copy verify commit remove-source finish-lv", "linear", NULL },
 };
 
