@@ -2,6 +2,7 @@
 /* What is left of jobs when they are over: totals, a file for Prometheus, receipts. */
 #include "history.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -187,25 +188,57 @@ static void count(const char *state_dir, const struct history_options *options,
 
 /* ---- receipts ---- */
 
+static void remove_file(const char *dir, const char *name)
+{
+	char *path = text_format("%s/%s", dir, name);
+
+	unlink(path);
+	free(path);
+}
+
+/* Is there something in it besides what goes last?  Of what volmig left in LVM, say, there may be a record. */
+static bool holds_more(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool more = !dir;
+
+	while (dir && (entry = readdir(dir)))
+		more |= strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
+			strcmp(entry->d_name, "lock") && strcmp(entry->d_name, "journal.jsonl");
+	if (dir)
+		closedir(dir);
+	return more;
+}
+
 /*
  * The journal goes last: a directory without one is what a crash leaves of a
- * job that was never planned, and is swept away as such.
+ * job that was never planned, and is swept away as such.  One that holds what
+ * nobody knows here stays, with its journal.
  */
 static void remove_job(const char *state_dir, const char *id)
 {
-	static const char *const files[] = {
-		"now.json", "now.json.new", "leaves", "control", "lock", "journal.jsonl", "",
-	};
+	static const char *const files[] = { "now.json", "now.json.new", "leaves", "control" };
+	char *dir = job_dir(state_dir, id);
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		char *path = text_format("%s/jobs/%s/%s", state_dir, id, files[i]);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		remove_file(dir, files[i]);
+	/* What a job of several volumes keeps of the others. */
+	for (size_t i = 1; i < PLAN_MOVES_MAX; i++) {
+		char *part = text_format("%s/%zu", dir, i);
 
-		if (*files[i])
-			unlink(path);
-		else
-			rmdir(path);
-		free(path);
+		if (rmdir(part) < 0 && errno == ENOTEMPTY) {
+			remove_file(part, "leaves");
+			rmdir(part);
+		}
+		free(part);
 	}
+	if (!holds_more(dir)) {
+		remove_file(dir, "lock");
+		remove_file(dir, "journal.jsonl");
+		rmdir(dir);
+	}
+	free(dir);
 }
 
 static uint64_t age_ms(const char *state_dir, const char *id)

@@ -381,6 +381,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 		*ret_report = report_job(&job);
 		job_next_command(state_dir, "abort", id, err);
 	} else if (!job.retreating && (luns_attach_again(&job.plan, id, state_dir, err) < 0 ||
+				       rewind_check_definition(&job, err) < 0 ||
 				       ends_check(&job, err) < 0 ||
 				       rewind_unproven(&job, err) < 0)) {
 		*ret_report = report_job(&job);

@@ -77,34 +77,45 @@ static int rewind_move(struct job *job, size_t of, struct err *err)
 	return 0;
 }
 
-/*
- * Once its definition names the new volumes, the domain may have run on them,
- * and only they have what it wrote: they must not be written to again.
- */
-static int is_given_over(struct job *job, bool *ret_given, struct err *err)
+/* Which volumes the domain has whose definition may name the new ones by now. */
+static int look_at_domain(const struct job *job, enum cold_names *ret_names, struct err *err)
 {
 	struct context context;
-	bool old = false;
 
-	*ret_given = ends_repointed(job);
+	*ret_names = ends_repointed(job) ? COLD_NAMES_OTHER : COLD_NAMES_OLD;
 	/* What became of a change that was only begun, the definition tells. */
-	if (!*ret_given || job->plan.steps[job->steps_done] != &repoint_step)
+	if (*ret_names == COLD_NAMES_OLD || job->plan.steps[job->steps_done] != &repoint_step)
 		return 0;
-	if (cold_move_names_old(context_begin(&context, job), &old, err) < 0)
+	return cold_move_names(context_begin(&context, job), ret_names, err);
+}
+
+int rewind_check_definition(const struct job *job, struct err *err)
+{
+	const struct cold_move *cold = &job->plan.move.cold;
+	enum cold_names names;
+
+	if (job_committed(job))
+		return 0;
+	if (look_at_domain(job, &names, err) < 0)
 		return -1;
-	*ret_given = !old;
-	return 0;
+	if (names != COLD_TORN)
+		return 0;
+	err_set(err, ERR_REFUSED, cold->domain,
+		"it was started while its definition changed: it runs on the old volume, and would start on the new one the next time");
+	job_next_command(job->state_dir, "abort", job->id, err);
+	return -1;
 }
 
 int rewind_unproven(struct job *job, struct err *err)
 {
-	bool given;
+	enum cold_names names;
 
 	if (job_committed(job))
 		return 0;
-	if (is_given_over(job, &given, err) < 0)
+	if (look_at_domain(job, &names, err) < 0)
 		return -1;
-	for (size_t i = 0; !given && i < plan_moves(&job->plan); i++)
+	/* Once it names the new ones the domain may have run on them, and only they have what it wrote. */
+	for (size_t i = 0; names == COLD_NAMES_OLD && i < plan_moves(&job->plan); i++)
 		if (rewind_move(job, i, err) < 0)
 			return -1;
 	return 0;

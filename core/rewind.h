@@ -13,4 +13,11 @@ struct job;
  */
 int rewind_unproven(struct job *job, struct err *err);
 
+/*
+ * Does the domain whose definition the job has begun to change run on the old
+ * volumes, while it is defined with the new ones?  ERR_REFUSED: undoing the job
+ * gives it its definition back.
+ */
+int rewind_check_definition(const struct job *job, struct err *err);
+
 #endif

@@ -236,14 +236,23 @@ out:
 	return result;
 }
 
-int cold_move_names_old(const struct step_context *ctx, bool *ret_old, struct err *err)
+/* Started just before its definition was changed: what it writes goes to the old volumes. */
+static bool is_torn(const struct sight *sight)
+{
+	return !sight->gone && sight->running && sight->live == POINTS_OLD && sight->definition == POINTS_NEW;
+}
+
+int cold_move_names(const struct step_context *ctx, enum cold_names *ret_names, struct err *err)
 {
 	struct sight sight = { 0 };
 
 	if (look(ctx, &sight, err) < 0)
 		return -1;
-	*ret_old = !sight.gone && sight.definition == POINTS_OLD &&
-		   (!sight.running || sight.live == POINTS_OLD);
+	*ret_names = COLD_NAMES_OTHER;
+	if (is_torn(&sight))
+		*ret_names = COLD_TORN;
+	else if (!sight.gone && sight.definition == POINTS_OLD && (!sight.running || sight.live == POINTS_OLD))
+		*ret_names = COLD_NAMES_OLD;
 	sight_free(&sight);
 	return 0;
 }
@@ -422,7 +431,7 @@ out:
 /* Were the new volumes used since the definition names them?  Then taking them back would lose what was written. */
 static int check_unused(const struct step_context *ctx, const struct sight *sight, struct err *err)
 {
-	if (sight->running)
+	if (sight->running && !is_torn(sight))
 		return stopped(err, &ctx->move->cold,
 			       "the domain runs on the new volume, which cannot be taken from it",
 			       "go forward: resume the job", ctx->job_id);

@@ -34,10 +34,13 @@ void cold_move_free(struct cold_move *cold);
 json_t *cold_move_to_json(const struct cold_move *cold);
 int cold_move_from_json(struct cold_move *cold, const json_t *json, struct err *err);
 
-/*
- * The step that changes the definition was begun: does it, and the domain if
- * that runs, name the old volumes all the same?
- */
-int cold_move_names_old(const struct step_context *ctx, bool *ret_old, struct err *err);
+/* Which volumes a domain has once the step that changes its definition was begun. */
+enum cold_names {
+	COLD_NAMES_OLD,		/* its definition names the old ones, and it does not run on others */
+	COLD_TORN,		/* it runs on the old ones, and its definition names the new ones */
+	COLD_NAMES_OTHER,
+};
+
+int cold_move_names(const struct step_context *ctx, enum cold_names *ret_names, struct err *err);
 
 #endif

@@ -59,7 +59,16 @@ for n in 1 2 3 4; do
 	"$VOLMIG" copy -q --create ./a/v "./b/n$n"
 done
 is "all receipts are there" "$("$VOLMIG" status | grep -c ' cleaned ')" 6
+# What the other volumes of a job have left, and what nobody knows.
+known=$(dirname "$(grep -l '"./b/n1"' "$VOLMIG_STATE_DIR"/jobs/*/journal.jsonl)")
+other=$(dirname "$(grep -l '"./b/n2"' "$VOLMIG_STATE_DIR"/jobs/*/journal.jsonl)")
+mkdir "$known/1" "$known/12"
+: >"$known/12/leaves"
+: >"$other/record"
 ok "a move that keeps two" "$VOLMIG" copy -q --create --keep 2 --metrics "$metrics" ./a/v ./b/last
+ok "a job of several volumes goes as a whole" test ! -e "$known"
+ok "one with a file that nobody knows stays, with its receipt" test -e "$other/journal.jsonl" -a -e "$other/record"
+rm -r "$other"
 is "the two newest stay" "$("$VOLMIG" status | sed -n 's/.* cleaned .*-> .*\///p' | tr '\n' ' ')" "n4 last "
 is "and the unfinished one" "$("$VOLMIG" status | grep -c ' planned ')" 1
 is "of the others nothing" "$(jobs_of | wc -l)" 3

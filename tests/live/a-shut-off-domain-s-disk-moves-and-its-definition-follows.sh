@@ -114,6 +114,22 @@ ok 'it can be undone' "$VOLMIG" abort "$job"
 is 'and what it wrote is there' "$(od -A n -t x1 -N 2 written.img | tr -d ' ')" a1a1
 is 'in its disk' "$(disk_source written vda --inactive)" "$work/written.img"
 
+# Started in the moment before the definition changed, as it would be seen after a crash.
+fresh torn
+must_fail 137 'killed so once more' \
+	env VOLMIG_INJECT=kill-repoint:1 "$VOLMIG_INJECT_BIN" migrate -q ./torn.img place/
+job=$("$VOLMIG" status | awk '/torn.img/ { print $1 }')
+start_paused torn
+virsh -q dumpxml --inactive torn | sed "s|$work/torn.img|$work/place/torn.img|" >torn.xml
+virsh -q define torn.xml
+must_fail 3 'a domain that runs on the old volume, and is defined with the new one' "$VOLMIG" resume "$job"
+has 'is told of, and how it gets its definition back' 'would start on the new one' "volmig abort $job"
+qemu_io torn 0 'write -P 0xa6 0 4k'
+ok 'which it does while it runs' "$VOLMIG" abort "$job"
+is 'so that it starts again on what it has written to' "$(disk_source torn vda --inactive)" "$work/torn.img"
+virsh -q destroy torn
+is 'which is there' "$(od -A n -t x1 -N 2 torn.img | tr -d ' ')" a6a6
+
 # Started on the new volume before the job has ended.
 fresh early
 must_fail 137 'a move that is killed right after the definition changed' \
