@@ -64,6 +64,8 @@ BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Icore \
 # glibc warns about _FORTIFY_SOURCE without optimization.
 HARDEN = -fstack-protector-strong \
 	$(if $(filter -O -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# All symbols at the start: the children that a batch forks find them resolved.
+RELRO = -Wl,-z,relro,-z,now
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 FLAGS_plain = $(HARDEN)
@@ -118,7 +120,7 @@ $1_flags = $$(BASE_CFLAGS) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$1)
 # Holds what was compiled with; changes, and so rebuilds, only when that does.
 $$(B)/$1/flags: FORCE
 	@mkdir -p $$(@D)
-	@now='$$(subst ','\'',$$(CC_$1) $$($1_flags) $$(LDFLAGS) $$(LIBS))'; \
+	@now='$$(subst ','\'',$$(CC_$1) $$($1_flags) $$(RELRO) $$(LDFLAGS) $$(LIBS))'; \
 	printf '%s\n' "$$$$now" | cmp -s - $$@ || printf '%s\n' "$$$$now" >$$@
 
 $$(B)/$1/%.o: %.c $$(B)/$1/flags
@@ -132,12 +134,12 @@ $$(B)/$1/libvolmig.a: $$(core_sources:%.c=$$(B)/$1/%.o)
 
 $$(B)/$1/volmig: $$(cmd_sources:%.c=$$(B)/$1/%.o) $$(B)/$1/libvolmig.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC_$1) $$($1_flags) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+	$$(Q)$$(CC_$1) $$($1_flags) $$(RELRO) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 
 $$(units:%=$$(B)/$1/%): $$(B)/$1/%: $$(B)/$1/tests/unit/%.o \
 		$$(unit_helpers:%.c=$$(B)/$1/%.o) $$(B)/$1/libvolmig.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC_$1) $$($1_flags) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS)
+	$$(Q)$$(CC_$1) $$($1_flags) $$(RELRO) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS)
 
 # libFuzzer brings its own main(); everywhere else corpus.c has one.
 $$(fuzzers:%=$$(B)/$1/%): $$(B)/$1/%: $$(B)/$1/tests/fuzz/%.o \
@@ -146,7 +148,7 @@ $$(fuzzers:%=$$(B)/$1/%): $$(B)/$1/%: $$(B)/$1/tests/fuzz/%.o \
 		$$(B)/$1/libvolmig.a
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC_$1) $$($1_flags) $$(if $$(filter fuzz,$1),-fsanitize=fuzzer) \
-		$$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+		$$(RELRO) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$v)))
 
