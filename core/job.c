@@ -171,6 +171,7 @@ static int fold(const json_t *record, void *data, struct err *err)
 		now = job_record(job, json_get_u64(record, "move"));
 		now->mark = mark_from_json(json_object_get(record, "mark"));
 		now->copy_ns = json_get_u64(record, "copy_ns");
+		hash_from_hex(json_get_string(record, "leaf"), &now->leaf);
 	} else if (!strcmp(rec, "note")) {
 		return records_from_json(job, record, err);
 	} else if (!strcmp(rec, "stop")) {
@@ -467,7 +468,9 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 		goto out;
 	}
 	job->plan = *plan;
-	if (take_lock(job, O_CREAT | O_EXCL, err) < 0 ||
+	if (marked)
+		job_lock_from_mark(state_dir, id);
+	if (take_lock(job, O_CREAT, err) < 0 ||
 	    journal_create(&job->journal, path, err) < 0 ||
 	    target_from_plan(job, err) < 0 ||
 	    journal_append(job->journal,
@@ -539,8 +542,10 @@ int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns,
 	size_t of = job->plan.step_moves[job->steps_done];
 	/* The last one comes right before the end of the step, and is synced with what comes then. */
 	bool last = mark->offset >= plan_move(&job->plan, of)->source.bytes;
-	json_t *record = json_pack("{s:s, s:I, s:o, s:I}", "rec", "durable", "move", (json_int_t)of,
-				   "mark", mark_to_json(mark), "copy_ns", (json_int_t)copy_ns);
+	char leaf[HASH_HEX];
+	json_t *record = json_pack("{s:s, s:I, s:o, s:I, s:s}", "rec", "durable", "move", (json_int_t)of,
+				   "mark", mark_to_json(mark), "copy_ns", (json_int_t)copy_ns,
+				   "leaf", hash_hex(&job_record(job, of)->leaf, leaf));
 
 	if ((last ? journal_note : journal_append)(job->journal, record, err) < 0)
 		return -1;

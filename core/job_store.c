@@ -169,6 +169,17 @@ int job_mark_open(const char *state_dir, const char *id, bool *ret_made, struct 
 	return error ? -1 : 0;
 }
 
+void job_lock_from_mark(const char *state_dir, const char *id)
+{
+	char *mark = text_format("%s/open/%s", state_dir, id);
+	char *lock = text_format("%s/jobs/%s/lock", state_dir, id);
+
+	/* Not every file system has links; then the lock is a file of its own. */
+	(void)!link(mark, lock);
+	free(mark);
+	free(lock);
+}
+
 void job_mark_ended(const char *state_dir, const char *id)
 {
 	char *path = text_format("%s/open/%s", state_dir, id);

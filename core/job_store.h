@@ -76,6 +76,9 @@ int job_list_unfinished(const char *state_dir, bool learn, struct text_list *ret
 int job_mark_open(const char *state_dir, const char *id, bool *ret_made, struct err *err);
 void job_mark_ended(const char *state_dir, const char *id);
 
+/* Under the lock, with the job's directory made: the lock file is the mark by another name, a file less to make and to remove. */
+void job_lock_from_mark(const char *state_dir, const char *id);
+
 /* The same for one that is gone on with, not under the lock: it is marked, but where that was removed or never was. */
 int job_mark_open_again(const char *state_dir, const char *id, struct err *err);
 

@@ -408,7 +408,7 @@ static int do_leaves(struct session *session, const json_t *request, json_t *rep
 
 	if (access(path, F_OK) < 0)
 		err_sys(err, errno, path, "nothing was read back");
-	else if (leaves_open(&leaves, path, bytes, err) == 0)
+	else if (leaves_open(&leaves, path, bytes, NULL, err) == 0)
 		ret = 0;
 	for (uint64_t i = first; ret == 0 && i < leaves_count(leaves) && i - first < LEAVES_MAX; i++) {
 		char hex[HASH_HEX];

@@ -68,7 +68,7 @@ static int open_target(struct step_context *ctx, unsigned flags, struct volume *
 static int open_leaves(struct step_context *ctx, struct leaves **ret, struct err *err)
 {
 	char *path = text_format("%s/leaves", ctx->job_dir);
-	int r = leaves_open(ret, path, ctx->move->source.bytes, err);
+	int r = leaves_open(ret, path, ctx->move->source.bytes, &ctx->record->leaf, err);
 
 	free(path);
 	return r;
@@ -313,6 +313,7 @@ out:
 		ret = STEP_STOPPED;
 		record->mark = (struct mark){ 0 };
 	}
+	record->flushed = ret == STEP_DONE;
 	return ret;
 }
 
@@ -432,7 +433,8 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 		return verify_far(ctx, err);
 	if (volume_inspect_again(&record->target, INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE, &now,
 				 err) < 0 ||
-	    open_leaves(ctx, &leaves, err) < 0 || open_target(ctx, OPEN_READ, &target, err) < 0) {
+	    open_leaves(ctx, &leaves, err) < 0 ||
+	    open_target(ctx, OPEN_READ | (record->flushed ? OPEN_FLUSHED : 0), &target, err) < 0) {
 		ret = result_of_open(ctx, err);
 		goto out;
 	}

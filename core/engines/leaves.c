@@ -23,7 +23,8 @@
 #define NO_PIECE UINT64_MAX
 
 struct leaves {
-	int fd;
+	int fd;				/* -1: there is one leaf, and it is kept in *single */
+	struct hash *single;
 	char *path;
 	uint64_t bytes;			/* of the volume */
 	uint64_t count;
@@ -62,6 +63,10 @@ static int write_out(struct leaves *leaves, struct err *err)
 	size_t left = (leaves->dirty_to - leaves->dirty_from) * sizeof(struct hash);
 	uint64_t at = (leaves->piece * CACHE_LEAVES + leaves->dirty_from) * sizeof(struct hash);
 
+	if (leaves->single && left > 0) {
+		*leaves->single = leaves->cache[0];
+		left = 0;
+	}
 	while (left > 0) {
 		ssize_t n = pwrite(leaves->fd, from, left, (off_t)at);
 
@@ -91,6 +96,10 @@ static int load(struct leaves *leaves, uint64_t i, struct err *err)
 	if (write_out(leaves, err) < 0)
 		return -1;
 	leaves->piece = NO_PIECE;
+	if (leaves->single) {
+		leaves->cache[0] = *leaves->single;
+		got = size;
+	}
 	while (got < size) {
 		ssize_t n = pread(leaves->fd, (char *)leaves->cache + got, size - got,
 				  (off_t)(first * sizeof(struct hash) + got));
@@ -125,7 +134,8 @@ static int sync_directory(const char *path)
 	return ret;
 }
 
-int leaves_open(struct leaves **ret, const char *path, uint64_t bytes, struct err *err)
+int leaves_open(struct leaves **ret, const char *path, uint64_t bytes, struct hash *single,
+		struct err *err)
 {
 	struct leaves *leaves = text_alloc(1, sizeof(*leaves));
 	uint64_t size;
@@ -135,6 +145,12 @@ int leaves_open(struct leaves **ret, const char *path, uint64_t bytes, struct er
 	leaves->bytes = bytes;
 	leaves->count = bytes / LEAF_BYTES + (bytes % LEAF_BYTES != 0);
 	leaves->piece = NO_PIECE;
+	leaves->fd = -1;
+	if (single && leaves->count == 1) {
+		leaves->single = single;
+		*ret = leaves;
+		return 0;
+	}
 	size = leaves->count * sizeof(struct hash);
 	leaves->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (leaves->fd < 0 || fstat(leaves->fd, &st) < 0) {
@@ -297,7 +313,7 @@ int leaves_next_data(struct leaves *leaves, uint64_t i, uint64_t *ret_leaf, stru
 {
 	while (i < leaves->count) {
 		/* A hole of the file is passed in one step; what is in memory is looked at there. */
-		if (leaves->piece != i / CACHE_LEAVES) {
+		if (leaves->piece != i / CACHE_LEAVES && !leaves->single) {
 			off_t at = (off_t)(i * sizeof(struct hash)), data;
 
 			if (write_out(leaves, err) < 0)

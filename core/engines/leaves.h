@@ -22,8 +22,13 @@ struct leaves;
  * Open or create the file at path for a volume of so many bytes.  The file
  * holds 16 bytes a leaf; a leaf of zeroes only is a hole of 16 zero bytes in
  * it, so the file of a sparse volume is itself sparse.
+ *
+ * The one leaf of a small volume is kept in *single instead, if that is not
+ * NULL: 16 zero bytes at first, written by leaves_sync(), and the caller's to
+ * keep.  A file for it costs more than the volume.
  */
-int leaves_open(struct leaves **ret, const char *path, uint64_t bytes, struct err *err);
+int leaves_open(struct leaves **ret, const char *path, uint64_t bytes, struct hash *single,
+		struct err *err);
 
 uint64_t leaves_count(const struct leaves *leaves);
 

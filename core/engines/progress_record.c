@@ -34,6 +34,7 @@ json_t *progress_record_to_json(const struct progress_record *record)
 {
 	json_t *notes = json_array();
 	json_t *json = json_object();
+	char hex[HASH_HEX];
 
 	for (size_t i = 0; i < record->notes.count; i++)
 		json_array_append_new(notes, json_text(record->notes.items[i]));
@@ -53,6 +54,7 @@ json_t *progress_record_to_json(const struct progress_record *record)
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
+	json_put(json, "leaf", json_string(hash_hex(&record->leaf, hex)));
 	json_put(json, "tree_hash", json_string(record->tree_hash));
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "source_stays", json_boolean(record->source_stays));
@@ -104,6 +106,7 @@ int progress_record_from_json(struct progress_record *record, const json_t *json
 	record->waits.limit_ns = json_get_u64(waits, "limit_ns");
 	record->rewritten = json_get_u64(json, "rewritten");
 	record->allocated_after = json_get_u64(json, "allocated_after");
+	hash_from_hex(json_get_string(json, "leaf"), &record->leaf);
 	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");
 	record->verified = json_get_bool(json, "verified");
 	record->source_stays = json_get_bool(json, "source_stays");

@@ -68,7 +68,7 @@ static enum step_result prove_run(struct step_context *ctx, struct err *err)
 	opt.stall_ms = move->stall_ms;
 	/* What is proven is what is there from here on; see commit. */
 	if (volume_inspect_again(&record->target, INSPECT_USES, &now, err) < 0 ||
-	    leaves_open(&leaves, path, move->source.bytes, err) < 0 ||
+	    leaves_open(&leaves, path, move->source.bytes, NULL, err) < 0 ||
 	    volume_open(&target, &record->target, OPEN_READ, ctx->same_boot, err) < 0)
 		goto out;
 	record->target.mtime_ns = now.mtime_ns;

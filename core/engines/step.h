@@ -16,6 +16,7 @@
 #include "engines/lvm_move.h"
 #include "engines/cold_move.h"
 #include "engines/online_move.h"
+#include "sys/hash.h"
 #include "sys/uuid.h"
 #include "volumes/volume.h"
 
@@ -122,12 +123,14 @@ struct progress_record {
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
 	uint64_t allocated_after;
+	struct hash leaf;		/* of a volume that has no more than one: see leaves_open() */
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
 	bool source_stays;		/* on its host, which had given its part up before it was told to remove it */
 	char verified_boot[UUID_TEXT_SIZE];	/* since which start of the machine target.written counts */
 	struct online_record online;
 	enum go_on go_on;		/* of a step that failed; not journalled: see job_begin_retreat() */
+	bool flushed;			/* by this process: see OPEN_FLUSHED; not journalled */
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
 	enum pivot_record pivot;

@@ -2,9 +2,11 @@
 /* XXH3-128 by libxxhash. */
 #include "sys/hash.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
+
+static const char digits[] = "0123456789abcdef";
 
 static struct hash canonical(XXH128_hash_t value)
 {
@@ -49,7 +51,25 @@ struct hash hash_stream_end(struct hash_stream *stream)
 
 const char *hash_hex(const struct hash *hash, char buf[static HASH_HEX])
 {
-	for (size_t i = 0; i < HASH_BYTES; i++)
-		snprintf(buf + 2 * i, 3, "%02x", hash->bytes[i]);
+	for (size_t i = 0; i < HASH_BYTES; i++) {
+		buf[2 * i] = digits[hash->bytes[i] >> 4];
+		buf[2 * i + 1] = digits[hash->bytes[i] & 15];
+	}
+	buf[2 * HASH_BYTES] = '\0';
 	return buf;
+}
+
+bool hash_from_hex(const char *hex, struct hash *ret)
+{
+	struct hash hash = { { 0 } };
+
+	if (!hex || strspn(hex, digits) != 2 * HASH_BYTES || hex[2 * HASH_BYTES])
+		return false;
+	for (size_t i = 0; i < 2 * HASH_BYTES; i++) {
+		size_t digit = (size_t)(strchr(digits, hex[i]) - digits);
+
+		hash.bytes[i / 2] |= (uint8_t)(i % 2 ? digit : digit << 4);
+	}
+	*ret = hash;
+	return true;
 }

@@ -3,6 +3,7 @@
 #ifndef SYS_HASH_H
 #define SYS_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,5 +25,8 @@ void hash_stream_add(struct hash_stream *stream, const void *data, size_t length
 struct hash hash_stream_end(struct hash_stream *stream);
 
 const char *hash_hex(const struct hash *hash, char buf[static HASH_HEX]);
+
+/* False: hex is NULL or no hash, and *ret is as it was. */
+bool hash_from_hex(const char *hex, struct hash *ret);
 
 #endif

@@ -150,7 +150,7 @@ static int file_setup(struct volume *vol, const struct facts *facts, unsigned fl
 		vol->fd_buffered = reopen_buffered(vol, err);
 		if (vol->fd_buffered < 0)
 			return -1;
-	} else if (fdatasync(vol->fd) < 0 && errno != EINVAL && errno != EROFS) {
+	} else if (!(flags & OPEN_FLUSHED) && fdatasync(vol->fd) < 0 && errno != EINVAL && errno != EROFS) {
 		/*
 		 * What was written last may have no place on the disk yet, and
 		 * not every file system shows that as data in its map.  When it

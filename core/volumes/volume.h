@@ -193,6 +193,7 @@ enum open_flags {
 	OPEN_WRITE = 1,
 	OPEN_FRESH = 2,		/* we made it in this job: what was never written reads as zero */
 	OPEN_CACHED = 4,	/* read through the page cache, which may have it */
+	OPEN_FLUSHED = 8,	/* to read: all that was written to it we wrote and flushed, just now */
 };
 
 /*

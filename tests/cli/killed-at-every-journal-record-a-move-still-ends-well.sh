@@ -10,11 +10,18 @@ cd "$work" || exit 99
 bin=$VOLMIG_INJECT_BIN
 export VOLMIG_STATE_DIR="$work/state"
 
-head -c 2500001 /dev/urandom >original
-truncate -s 5M original
-head -c 100001 /dev/urandom >>original
-sum=$(sha256sum <original)
-size=$(stat -c %s original)
+head -c 2500001 /dev/urandom >large
+truncate -s 5M large
+head -c 100001 /dev/urandom >>large
+# Of one leaf, whose hash the journal keeps.
+head -c 700001 /dev/urandom >small
+
+# of FILE: what is moved from here on
+of() {
+	original=$1
+	sum=$(sha256sum <"$original")
+	size=$(stat -c %s "$original")
+}
 
 whole() {
 	[ -e "$1" ] && [ "$(head -c "$size" "$1" | sha256sum)" = "$sum" ]
@@ -34,13 +41,13 @@ nothing_left() {
 prepare() {
 	rm -rf a b state
 	mkdir a b
-	cp --sparse=always original a/v
+	cp --sparse=always "$original" a/v
 	[ "$kind" != into ] || { head -c 7000000 /dev/urandom >b/v; cp b/v was; }
 }
 
 move() {
 	case $kind in
-	new) "$bin" migrate -q ./a/v ./b/ ;;
+	new | small) "$bin" migrate -q ./a/v ./b/ ;;
 	into) "$bin" migrate -q --into-existing ./a/v ./b/v ;;
 	copy) "$bin" copy -q --create ./a/v ./b/ ;;
 	wipe) "$bin" migrate -q --wipe=zero ./a/v ./b/ ;;
@@ -104,7 +111,9 @@ planned() {
 	[ -n "$(the_job)" ] && [ "$(wc -l <"state/jobs/$(the_job)/journal.jsonl")" -ge 2 ]
 }
 
-for kind in ${KINDS:-new into copy wipe none}; do
+for kind in ${KINDS:-new small into copy wipe none}; do
+	of large
+	[ $kind != small ] || of small
 	for where in before torn after; do
 		for end in resume abort; do
 			record=0
@@ -134,6 +143,7 @@ done
 
 # A resume that is killed itself, at each of its records.
 kind=new
+of large
 wrong=
 record=0
 while :; do

@@ -78,7 +78,7 @@ static int copy(void **state, unsigned flags, struct block_copy_options opt, str
 	apply_tweaks(&src, &dst);
 	if (!tweak.keep_leaves)
 		unlink("leaves");
-	assert_int_equal(leaves_open(&leaves, "leaves", src.bytes, &err), 0);
+	assert_int_equal(leaves_open(&leaves, "leaves", src.bytes, NULL, &err), 0);
 	ret = block_copy(&src, &dst, leaves, &opt, mon, &result, &err);
 	if (ret == 0) {
 		assert_string_equal(result.engine, opt.engine);

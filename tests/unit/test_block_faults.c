@@ -102,7 +102,7 @@ static int copy(const char *engine, struct mark start, uint64_t stall_ms)
 
 	scratch_open(&src, "src", OPEN_READ);
 	scratch_open(&dst, "dst", OPEN_WRITE | OPEN_FRESH);
-	if (leaves_open(&leaves, "leaves", src.bytes, &err) < 0)
+	if (leaves_open(&leaves, "leaves", src.bytes, NULL, &err) < 0)
 		abort();
 	ret = block_copy(&src, &dst, leaves, &opt, &rec.mon, &result, &err);
 	if (ret == 0 && block_verify(&dst, leaves, &opt, NULL, NULL, &err) < 0)
@@ -208,7 +208,7 @@ static void test_checkpoints(void **state)
 	ops.next_data = NULL;
 	src.ops = &ops;
 	scratch_open(&dst, "dst", OPEN_WRITE | OPEN_FRESH);
-	assert_int_equal(leaves_open(&leaves, "leaves", bytes, &err), 0);
+	assert_int_equal(leaves_open(&leaves, "leaves", bytes, NULL, &err), 0);
 	assert_int_equal(block_copy(&src, &dst, leaves, &opt, &rec.mon, &result, &err), 0);
 	assert_int_equal(leaves_root(leaves, &root, &err), 0);
 	first = rec;
@@ -234,7 +234,7 @@ static void test_checkpoints(void **state)
 			assert_int_equal(truncate("leaves", (off_t)(offset / MIB * 16)), 0);
 			assert_int_equal(truncate("leaves", 1201 * 16), 0);
 		}
-		assert_int_equal(leaves_open(&leaves, "leaves", bytes, &err), 0);
+		assert_int_equal(leaves_open(&leaves, "leaves", bytes, NULL, &err), 0);
 		again.start = first.marks[i];
 		assert_int_equal(block_copy(&src, &dst, leaves, &again, &rec.mon, &result, &err), 0);
 		assert_memory_equal(&result.mark, &end, sizeof(end));

@@ -28,7 +28,7 @@ static struct leaves *hash_again(void **state)
 	struct leaves *leaves;
 
 	scratch_open(&vol, "vol", OPEN_READ);
-	assert_int_equal(leaves_open(&leaves, "leaves", vol.bytes, &err), 0);
+	assert_int_equal(leaves_open(&leaves, "leaves", vol.bytes, NULL, &err), 0);
 	assert_int_equal(block_hash(&vol, leaves, &opt, NULL, &result, &err), 0);
 	assert_int_equal(result.mark.bytes_data + result.mark.bytes_zero, vol.bytes);
 	scratch_close(&vol);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engines/blocks.h"
 #include "engines/leaves.h"
 #include "scratch.h"
 #include "support/err.h"
@@ -35,7 +36,7 @@ static struct leaves *open_leaves(uint64_t bytes)
 {
 	struct leaves *leaves;
 
-	assert_int_equal(leaves_open(&leaves, "leaves", bytes, &err), 0);
+	assert_int_equal(leaves_open(&leaves, "leaves", bytes, NULL, &err), 0);
 	return leaves;
 }
 
@@ -249,10 +250,10 @@ static void test_wrong_files(void **state)
 	(void)state;
 	unlink("leaves");
 	leaves_close(open_leaves(5 * MIB));
-	assert_int_equal(leaves_open(&leaves, "leaves", 6 * MIB, &err), -1);
+	assert_int_equal(leaves_open(&leaves, "leaves", 6 * MIB, NULL, &err), -1);
 	assert_int_equal(err.class, ERR_FAILED);
 	assert_string_equal(err.object, "leaves");
-	assert_int_equal(leaves_open(&leaves, "missing/leaves", 6 * MIB, &err), -1);
+	assert_int_equal(leaves_open(&leaves, "missing/leaves", 6 * MIB, NULL, &err), -1);
 
 	/* Cut off behind our back. */
 	leaves = open_leaves(5 * MIB);
@@ -261,6 +262,65 @@ static void test_wrong_files(void **state)
 	assert_int_equal(leaves_set(leaves, 4, data_of(4), &err), -1);
 	leaves_close(leaves);
 	leaves_close(NULL);
+}
+
+static void test_one_leaf_needs_no_file(void **state)
+{
+	struct hash kept = { { 0 } }, again, root, same;
+	struct leaves *leaves;
+	char hex[HASH_HEX];
+	uint64_t next;
+
+	(void)state;
+	unlink("leaves");
+	assert_int_equal(leaves_open(&leaves, "leaves", 700, &kept, &err), 0);
+	assert_int_equal(leaves_zero(leaves, 0, &err), 1);
+	assert_int_equal(leaves_next_data(leaves, 0, &next, &err), 0);
+	assert_int_equal(next, 1);
+	assert_int_equal(leaves_set(leaves, 0, data_of(3), &err), 0);
+	assert_true(memory_is_zero(kept.bytes, sizeof(kept.bytes)));
+	assert_int_equal(leaves_sync(leaves, &err), 0);
+	assert_false(memory_is_zero(kept.bytes, sizeof(kept.bytes)));
+	assert_int_equal(leaves_next_data(leaves, 0, &next, &err), 0);
+	assert_int_equal(next, 0);
+	assert_int_equal(leaves_root(leaves, &root, &err), 0);
+	leaves_close(leaves);
+	assert_int_equal(access("leaves", F_OK), -1);
+
+	/* As a journal keeps it. */
+	assert_true(hash_from_hex(hash_hex(&kept, hex), &again));
+	assert_int_equal(leaves_open(&leaves, "leaves", 700, &again, &err), 0);
+	assert_int_equal(leaves_match(leaves, 0, data_of(3), &err), 1);
+	assert_int_equal(leaves_match(leaves, 0, data_of(4), &err), 0);
+	assert_int_equal(leaves_match(leaves, 0, NULL, &err), 0);
+	leaves_close(leaves);
+	/* The root is that which a file gives. */
+	assert_int_equal(leaves_open(&leaves, "leaves", 700, NULL, &err), 0);
+	assert_int_equal(leaves_set(leaves, 0, data_of(3), &err), 0);
+	assert_int_equal(leaves_root(leaves, &same, &err), 0);
+	assert_memory_equal(&root, &same, sizeof(root));
+	leaves_close(leaves);
+	unlink("leaves");
+	/* Two leaves have a file. */
+	assert_int_equal(leaves_open(&leaves, "leaves", LEAF_BYTES + 1, &kept, &err), 0);
+	assert_int_equal(access("leaves", F_OK), 0);
+	leaves_close(leaves);
+}
+
+static void test_hashes_in_hex(void **state)
+{
+	struct hash hash = { { 7 } };
+
+	(void)state;
+	assert_false(hash_from_hex(NULL, &hash));
+	assert_false(hash_from_hex("", &hash));
+	assert_false(hash_from_hex("0123456789abcdef0123456789abcde", &hash));
+	assert_false(hash_from_hex("0123456789abcdef0123456789abcdef0", &hash));
+	assert_false(hash_from_hex("0123456789abcdef0123456789abcdeF", &hash));
+	assert_int_equal(hash.bytes[0], 7);
+	assert_true(hash_from_hex("0123456789abcdef0123456789abcdef", &hash));
+	assert_int_equal(hash.bytes[0], 0x01);
+	assert_int_equal(hash.bytes[15], 0xef);
 }
 
 int main(void)
@@ -272,6 +332,8 @@ int main(void)
 		cmocka_unit_test(test_ranges_of_zeroes),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_wrong_files),
+		cmocka_unit_test(test_one_leaf_needs_no_file),
+		cmocka_unit_test(test_hashes_in_hex),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
