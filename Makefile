@@ -9,6 +9,7 @@
 #	WERROR=1		a warning is an error
 #	WITHOUT_LIBVIRT=1	leave guests out; such a program says so when asked for one
 #	WITHOUT_NBD=1		leave NBD exports out, and what stands on them
+#	WITHOUT_ZSTD=1		nothing is compressed on its way to another host
 #	WITHOUT_SYSTEMD=1	no fields for systemd's journal, only priorities
 #	CC=clang		the compiler; CFLAGS, CPPFLAGS, LDFLAGS as ever
 #	DESTDIR= prefix=	where `make install' puts things (prefix: /usr/local)
@@ -43,7 +44,7 @@ INSTALL = install
 
 # What configure finds out; this is right wherever the libraries are in the default places.
 LIB_CFLAGS =
-LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid -ldevmapper -lexpat -ldl -pthread
+LIBS = -lpopt -luuid -luring -ljansson -lxxhash -lblkid -ldevmapper -lexpat $(if $(WITHOUT_ZSTD),,-lzstd) -ldl -pthread
 
 -include config.mak
 
@@ -60,6 +61,7 @@ BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Icore \
 	-DVOLMIG_VERSION='"$(VERSION)"' $(WARNINGS) $(LIB_CFLAGS) \
 	$(if $(WITHOUT_LIBVIRT),-DVOLMIG_WITHOUT_LIBVIRT) \
 	$(if $(WITHOUT_NBD),-DVOLMIG_WITHOUT_NBD) \
+	$(if $(WITHOUT_ZSTD),-DVOLMIG_WITHOUT_ZSTD) \
 	$(if $(WITHOUT_SYSTEMD),-DVOLMIG_WITHOUT_SYSTEMD)
 # glibc warns about _FORTIFY_SOURCE without optimization.
 HARDEN = -fstack-protector-strong \

@@ -11,7 +11,7 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	struct frame frame = { .err = ERR_INIT };
 	struct run_options run = { 0 };
 	struct request request = REQUEST_DEFAULTS;
-	int create = 0, delta = 0, into_existing = 0, thick = 0;
+	int create = 0, delta = 0, compress = 0, into_existing = 0, thick = 0;
 	char *sparse = NULL, *format = NULL, *thin = NULL;
 	struct poptOption output[OUTPUT_TABLE_SIZE], running[RUN_TABLE_SIZE];
 	const struct poptOption table[] = {
@@ -25,6 +25,8 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 		  "overwrite DEST even if it holds a known signature (a file system, ...)", NULL },
 		{ "delta", '\0', POPT_ARG_NONE, &delta, 0,
 		  "read DEST too, and write only what differs", NULL },
+		{ "compress", '\0', POPT_ARG_NONE, &compress, 0,
+		  "compress the bytes on their way to another host, or from it, where that makes them fewer", NULL },
 		{ "sparse", '\0', POPT_ARG_STRING, &sparse, 0,
 		  "auto: keep holes and leave zeroes out; never: write everything (default: auto)", "WHEN" },
 		{ "format", '\0', POPT_ARG_STRING, &format, 0,
@@ -48,6 +50,7 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	request.destination = frame.arguments[1];
 	request.create = create;
 	request.delta = delta;
+	request.compress = compress;
 	request.into_existing = into_existing;
 	request.raw = format != NULL;
 	request.thin_pool = thin;

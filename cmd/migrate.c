@@ -62,6 +62,8 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		  "make the new logical volume no thin one although the source is thin", NULL },
 		{ "into-existing", '\0', POPT_ARG_NONE, &move->into_existing, 0,
 		  "PLACE is an existing volume: overwrite it", NULL },
+		{ "compress", '\0', POPT_ARG_NONE, &move->compress, 0,
+		  "compress the bytes on their way to another host, or from it, where that makes them fewer", NULL },
 		{ "keep-source", '\0', POPT_ARG_NONE, &move->keep_source, 0,
 		  "do not remove the source in the end", NULL },
 		{ "wipe", '\0', POPT_ARG_STRING, &move->wipe, 0,
@@ -126,6 +128,7 @@ int migrate_request(struct frame *frame, struct migrate_options *move,
 		return -1;
 	request->force_host_copy = move->force_host_copy;
 	request->keep_source = move->keep_source;
+	request->compress = move->compress;
 	request->ceph_secret = move->ceph_secret;
 	request->into_existing = move->into_existing;
 	if (frame_run_options(frame, &move->run, request) < 0 ||

@@ -9,6 +9,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/wire.h"
+#include "sys/zstd.h"
 #include "volumes/far.h"
 #include "volumes/far_name.h"
 #include "volumes/volume.h"
@@ -82,6 +83,10 @@ int far_plan_ask(const struct request *request, const char *job_id, unsigned fla
 		err_set(err, ERR_REFUSED, end->spec, "--delta is for two volumes of one host");
 		return err_next(err, "leave --delta out to make a full copy");
 	}
+	if (request->compress && zstd_missing()) {
+		err_set(err, ERR_REFUSED, "--compress", "%s", zstd_missing());
+		return err_next(err, "leave --compress out");
+	}
 	if (far_name_parse(end->spec, !is_source, &host, &name, err) < 0)
 		return -1;
 	far.move.host = far_host_text(&host);
@@ -100,6 +105,10 @@ int far_plan_ask(const struct request *request, const char *job_id, unsigned fla
 	far.removes = json_get_bool(reply, "removes");
 	json_array_foreach(json_object_get(reply, "warnings"), i, warning)
 		text_list_add(&far.warnings, text_format("%s: %s", far.move.host, json_string_value(warning)));
+	/* It costs time and no bytes: so it is no reason to refuse. */
+	far.move.compress = request->compress && json_get_bool(reply, "compress");
+	if (request->compress && !far.move.compress)
+		text_list_add(&far.warnings, text_format("nothing is compressed: volmig on %s cannot", far.move.host));
 	*ret = far;
 	far = (struct far_plan){ 0 };
 	result = 1;

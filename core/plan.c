@@ -95,6 +95,10 @@ int plan_build(const struct request *request, const char *job_id,
 		return err_set(err, ERR_REFUSED, source->spec,
 			       "used by running domain %s, which a copy on another host would leave behind",
 			       request->live->domain);
+	if (request->compress && !facts_is_far(source) && !facts_is_far(destination)) {
+		err_set(err, ERR_USAGE, "--compress", "is for bytes on their way to another host or from it, ssh://HOST/...");
+		return err_next(err, "leave --compress out");
+	}
 	if (request->live && qemu_is_image(source)) {
 		err_set(err, ERR_REFUSED, source->spec, "used by running domain %s, and images of QEMU's formats are only moved when nobody uses them",
 			request->live->domain);

@@ -49,6 +49,7 @@ struct request {
 	enum fallback fallback;
 	bool force_host_copy;
 	bool delta;
+	bool compress;			/* the bytes on their way to another host, or from it */
 	bool sparse;
 	enum verify_mode verify;
 	enum wipe_mode wipe;

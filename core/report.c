@@ -96,6 +96,8 @@ static json_t *head(const struct plan *plan, const char *job_id, const char *sta
 	json_put(json, "destination", destination_report(&plan->move));
 	if (plan->move.live.uuid)
 		json_put(json, "domain", domain_report(&plan->move));
+	if (plan->move.far.compress)
+		json_put(json, "wire", json_pack("{s:s}", "compression", "zstd"));
 	json_put(json, "warnings", warnings);
 	return json;
 }
@@ -272,6 +274,12 @@ json_t *report_job(const struct job *job)
 		json_decref(scrub);
 	}
 	json_put(json, "planned_at", json_string(job->planned_at));
+	if (plan->move.far.compress) {
+		json_t *wire = json_object_get(json, "wire");
+
+		json_put(wire, "bytes", json_u64(record->wire_bytes));
+		json_put(wire, "bytes_uncompressed", json_u64(record->wire_raw));
+	}
 	if (job->stopped)
 		json_put(json, "stopped", json_incref(job->stopped));
 	return json;
@@ -374,7 +382,8 @@ static char *row_method(const json_t *r)
 		return text_copy("lvconvert: a raid1 leg on the target, scrubbed, then the old leg dropped");
 	if (!strcmp(method, "pvmove"))
 		return text_copy("pvmove: the kernel mirrors the extents, and LVM drops the old ones");
-	return text_copy(row_is_far(r) ? "copy: block by block, over ssh" : "copy: block by block on this host");
+	return text_copy(value_at(r, "wire") ? "copy: block by block, over ssh, compressed by zstd where that pays" :
+			 row_is_far(r) ? "copy: block by block, over ssh" : "copy: block by block on this host");
 }
 
 static char *row_end(const json_t *end)
@@ -451,6 +460,14 @@ static char *row_copied(const json_t *r)
 		text = more;
 	}
 	return text;
+}
+
+static char *row_wire(const json_t *r)
+{
+	uint64_t bytes = u64_at(r, "wire.bytes"), raw = u64_at(r, "wire.bytes_uncompressed");
+	char wire[TEXT_SIZE_MAX], before[TEXT_SIZE_MAX];
+
+	return raw ? text_format("%s in place of %s, both ways", text_size(bytes, wire), text_size(raw, before)) : NULL;
 }
 
 /* NULL: for nothing. */
@@ -591,6 +608,7 @@ static const struct {
 	{ "to", row_destination },
 	{ "allocated", row_allocated },
 	{ "copied", row_copied },
+	{ "on the wire", row_wire },
 	{ "waited", row_waited },
 	{ "stood still", report_row_suspended },
 	{ "verified", row_verified },

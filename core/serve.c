@@ -18,6 +18,7 @@
 #include "support/json.h"
 #include "support/log.h"
 #include "sys/uuid.h"
+#include "sys/zstd.h"
 #include "wanted.h"
 
 #define SEND_MS 30000
@@ -271,6 +272,7 @@ static int do_plan(struct session *session, const json_t *request, json_t *reply
 					  plan.move.destination.bytes));
 	json_put(reply, "kind", json_string(wanted.is_source ? plan.move.source.kind : plan.move.lvm.create ?
 					    "lv" : plan.move.create ? "file" : plan.move.destination.kind));
+	json_put(reply, "compress", json_boolean(!zstd_missing()));
 	json_put(reply, "removes", json_boolean(plan.move.remove));
 	json_put(reply, "warnings", warnings);
 	free(path);

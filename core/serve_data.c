@@ -19,7 +19,9 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/json.h"
+#include "sys/squeeze.h"
 #include "sys/uuid.h"
+#include "sys/zstd.h"
 
 #define END_NS 20000000000ULL		/* a process whose I/O is stuck may take its time */
 #define TERM_NS 5000000000ULL
@@ -143,7 +145,10 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 	struct job job = { .lock = -1 };
 	struct err ignored = ERR_INIT;
 	char id[JOB_ID_SIZE], path[64];
+	bool compress = !strcmp(json_get_string(hello, "compress") ?: "", "zstd") && !zstd_missing();
+	int in = session->wire.in, out = session->wire.out;
 	const char *program;
+	struct squeeze squeeze;
 	int lock = -1, ret = -1;
 	pid_t holder;
 
@@ -175,11 +180,18 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 		goto out;
 	}
 	snprintf(path, sizeof(path), "file=/proc/self/fd/%d", vol.fd);
-	if (wire_send(&session->wire, json_pack("{s:b, s:I, s:i}", "ok", 1, "bytes", (json_int_t)vol.bytes,
-						"align", (int)vol.align), 30000, err) < 0)
+	if (wire_send(&session->wire, json_pack("{s:b, s:I, s:i, s:s?}", "ok", 1, "bytes", (json_int_t)vol.bytes,
+						"align", (int)vol.align, "compress", compress ? "zstd" : NULL),
+		      30000, err) < 0)
 		goto out;
-	/* The protocol's own descriptors are nbdkit's standard ones again. */
-	if (dup2(session->wire.in, STDIN_FILENO) < 0 || dup2(session->wire.out, STDOUT_FILENO) < 0) {
+	/* It is not waited for: it ends when nbdkit does, and with what that had to say. */
+	if (compress) {
+		if (squeeze_start(&squeeze, in, out, false, &in, err) < 0)
+			goto out;
+		out = in;
+	}
+	/* The protocol's own descriptors, or what stands in for them, are nbdkit's standard ones again. */
+	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0) {
 		err_sys(err, errno, NULL, "cannot hand the channel over");
 		goto out;
 	}

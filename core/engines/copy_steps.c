@@ -246,6 +246,15 @@ static int open_ends(struct step_context *ctx, struct volume *source, struct vol
 	return open_target(ctx, OPEN_WRITE, target, err);
 }
 
+static void count_wire(struct progress_record *record)
+{
+	uint64_t raw, wire;
+
+	far_take_counts(&raw, &wire);
+	record->wire_raw += raw;
+	record->wire_bytes += wire;
+}
+
 static enum step_result copy_once(struct step_context *ctx, struct reconnect *link, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -259,7 +268,7 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 	struct far_monitor telling;
 	struct monitor *mon = far_monitor(&telling, ctx);
 
-	far_use_job(ctx->job_id);
+	far_use_job(ctx->job_id, move->far.compress);
 	if (open_ends(ctx, &source, &target, err) < 0 ||
 	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
 		ret = result_of_open(ctx, err);
@@ -314,6 +323,8 @@ out:
 		record->mark = (struct mark){ 0 };
 	}
 	record->flushed = ret == STEP_DONE;
+	if (move->far.compress)
+		count_wire(record);
 	return ret;
 }
 

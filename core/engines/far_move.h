@@ -10,6 +10,7 @@ struct far_move {
 	char *host;		/* [user@]host[:port]; NULL: both ends are here */
 	bool is_source;		/* the source is there, and the destination here; else the other way round */
 	char *makes;		/* the kind of what is made there, "file" or "lv"; NULL: it exists */
+	bool compress;		/* the bytes on their way, which that host can as well */
 	json_t *wanted;		/* what that host is asked for; see wanted.h */
 };
 

@@ -53,6 +53,8 @@ json_t *progress_record_to_json(const struct progress_record *record)
 	json_put(json, "verified_boot", json_string(record->verified_boot));
 	json_put(json, "resumed_at", json_u64(record->resumed_at));
 	json_put(json, "rewritten", json_u64(record->rewritten));
+	json_put(json, "wire_raw", json_u64(record->wire_raw));
+	json_put(json, "wire_bytes", json_u64(record->wire_bytes));
 	json_put(json, "allocated_after", json_u64(record->allocated_after));
 	json_put(json, "leaf", json_string(hash_hex(&record->leaf, hex)));
 	json_put(json, "tree_hash", json_string(record->tree_hash));
@@ -105,6 +107,8 @@ int progress_record_from_json(struct progress_record *record, const json_t *json
 	record->waits.flush_ns = json_get_u64(waits, "flush_ns");
 	record->waits.limit_ns = json_get_u64(waits, "limit_ns");
 	record->rewritten = json_get_u64(json, "rewritten");
+	record->wire_raw = json_get_u64(json, "wire_raw");
+	record->wire_bytes = json_get_u64(json, "wire_bytes");
 	record->allocated_after = json_get_u64(json, "allocated_after");
 	hash_from_hex(json_get_string(json, "leaf"), &record->leaf);
 	snprintf(record->tree_hash, sizeof(record->tree_hash), "%s", hash ? hash : "");

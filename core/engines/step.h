@@ -122,6 +122,7 @@ struct progress_record {
 	char source_boot[UUID_TEXT_SIZE];	/* and since which start of the machine that is counted */
 	uint64_t resumed_at;		/* where the last resume took the copy up */
 	uint64_t rewritten;		/* delta: bytes that differed */
+	uint64_t wire_raw, wire_bytes;	/* compressed on their way: before, and what went over the line, both ways */
 	uint64_t allocated_after;
 	struct hash leaf;		/* of a volume that has no more than one: see leaves_open() */
 	char tree_hash[33];		/* empty: not known */

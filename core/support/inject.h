@@ -35,6 +35,8 @@
  *                          2: when it is, 3: when it goes on
  *   kill-pivot:N           the same before (1, 3, 5, ...) and after (2, 4, 6, ...) the pivot of each disk
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
+ *   without-zstd:1         this volmig has no libzstd
+ *   damage-frame:N         the Nth frame that each compressed channel sends says something that cannot be
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way
  *
  * With /proc/sysrq-trigger in the environment variable VOLMIG_INJECT_DIE it is

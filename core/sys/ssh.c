@@ -139,7 +139,7 @@ out:
 	for (int i = 0; i < 2; i++)
 		if (ends[i] >= 0)
 			close(ends[i]);
-	ssh_end(&ssh);
+	ssh_end(&ssh, NULL);
 	free(argv);
 	text_list_free(&words);
 	return result;
@@ -172,12 +172,24 @@ void ssh_give_away(struct ssh *ssh)
 	ssh->fd = -1;
 }
 
-void ssh_end(struct ssh *ssh)
+int ssh_squeeze(struct ssh *ssh, struct err *err)
+{
+	int plain;
+
+	if (squeeze_start(&ssh->squeeze, ssh->fd, ssh->fd, true, &plain, err) < 0)
+		return -1;
+	close(ssh->fd);
+	ssh->fd = plain;
+	return 0;
+}
+
+void ssh_end(struct ssh *ssh, struct squeeze_counts *ret_counts)
 {
 	int status, r = 0;
 
 	if (ssh->fd >= 0)
 		close(ssh->fd);
+	squeeze_end(&ssh->squeeze, ret_counts);
 	if (ssh->pid > 0) {
 		/* Its end of the socket is closed: that ends it, but not when the line is dead. */
 		for (unsigned ms = 0; ms < END_MS; ms += 10) {

@@ -5,12 +5,15 @@
 
 #include <sys/types.h>
 
+#include "sys/squeeze.h"
+
 struct err;
 
 struct ssh {
 	pid_t pid;		/* 0: there is none */
 	int fd;			/* what the program reads and writes, a stream socket */
 	int errors;		/* a file in memory with what ssh and the program complain of */
+	struct squeeze squeeze;	/* between fd and the program, see ssh_squeeze() */
 };
 
 #define SSH_INIT { .fd = -1, .errors = -1 }
@@ -29,10 +32,13 @@ int ssh_start(struct ssh *ssh, const char *user, const char *host, unsigned port
 /* What was complained of last, one line; or how ssh has ended.  Free it; NULL: nothing is known. */
 char *ssh_complaint(struct ssh *ssh);
 
+/* What is written to fd and read from it goes in frames from now on (sys/squeeze.h), as the program has agreed to. */
+int ssh_squeeze(struct ssh *ssh, struct err *err);
+
 /* The socket is somebody else's now: it is not closed at the end. */
 void ssh_give_away(struct ssh *ssh);
 
-/* Close and end it.  Content with SSH_INIT. */
-void ssh_end(struct ssh *ssh);
+/* Close and end it.  Content with SSH_INIT.  ret_counts: what went in frames, if anything did; or NULL. */
+void ssh_end(struct ssh *ssh, struct squeeze_counts *ret_counts);
 
 #endif

@@ -37,10 +37,15 @@ static struct {
 } line = { .ssh = SSH_INIT, .wire = WIRE_INIT };
 
 static char used_job[64];
+static bool used_compress;
 
-void far_use_job(const char *job_id)
+/* Of the channels that compressed and have ended. */
+static struct squeeze_counts squeezed;
+
+void far_use_job(const char *job_id, bool compress)
 {
 	snprintf(used_job, sizeof(used_job), "%s", job_id);
+	used_compress = compress;
 }
 
 void far_hang_up(void)
@@ -53,7 +58,7 @@ void far_hang_up(void)
 			close(line.ssh.errors);
 		line.ssh = (struct ssh)SSH_INIT;
 	}
-	ssh_end(&line.ssh);
+	ssh_end(&line.ssh, NULL);
 	wire_free(&line.wire);
 	free(line.host);
 	free(line.job);
@@ -172,7 +177,7 @@ static int call(const char *host, json_t *greeting, struct ssh *ssh, struct wire
 	else if (err->class == ERR_REFUSED && !*err->object)
 		err_set(err, ERR_REFUSED, host, "what answers there is no volmig that this one (%s) understands",
 			VOLMIG_VERSION);
-	ssh_end(ssh);
+	ssh_end(ssh, NULL);
 	wire_free(wire);
 	return -1;
 }
@@ -306,6 +311,14 @@ void far_ping(const char *host)
 		far_hang_up();
 }
 
+int far_check_data(const char *host, struct err *err)
+{
+	if (!squeezed.refused)
+		return 0;
+	err_set(err, ERR_REFUSED, host, "what came over the compressed line is nothing that can be uncompressed");
+	return err_next(err, "see what volmig is on that host; without --compress it may go");
+}
+
 int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *ret_bytes,
 		  struct err *err)
 {
@@ -314,7 +327,15 @@ int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *r
 	struct wire wire = WIRE_INIT;
 	struct err ignored = ERR_INIT;
 	json_t *reply = NULL;
+	const char *name;
+	bool compressed;
 
+	if (far_check_data(host, err) < 0) {
+		json_decref(greeting);
+		return -1;
+	}
+	if (used_compress)
+		json_put(greeting, "compress", json_string("zstd"));
 	/* It is given to who has the control channel, which may have died unnoticed. */
 	if (line.job && exchange(&line.wire, host, json_pack("{s:s}", "do", "ping"), PING_MS, NULL, NULL, &ignored) < 0)
 		far_hang_up();
@@ -324,11 +345,35 @@ int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *r
 	}
 	if (call(host, greeting, &ssh, &wire, &reply, err) < 0)
 		return -1;
+	wire_free(&wire);
+	/* As it says, and only if it was asked to. */
+	name = json_get_string(reply, "compress");
+	compressed = used_compress && name && !strcmp(name, "zstd");
 	*ret_bytes = json_get_u64(reply, "bytes");
 	json_decref(reply);
-	wire_free(&wire);
+	if (compressed && ssh_squeeze(&ssh, err) < 0) {
+		ssh_end(&ssh, NULL);
+		return -1;
+	}
 	*ret_ssh = ssh;
 	return 0;
+}
+
+void far_close_data(struct ssh *ssh)
+{
+	struct squeeze_counts counts = { 0 };
+
+	ssh_end(ssh, &counts);
+	squeezed.raw += counts.raw;
+	squeezed.wire += counts.wire;
+	squeezed.refused = squeezed.refused || counts.refused;
+}
+
+void far_take_counts(uint64_t *ret_raw, uint64_t *ret_wire)
+{
+	*ret_raw = squeezed.raw;
+	*ret_wire = squeezed.wire;
+	squeezed.raw = squeezed.wire = 0;
 }
 
 void far_facts(const char *host, const char *spec, struct facts *far, struct facts *ret)

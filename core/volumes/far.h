@@ -39,8 +39,11 @@ int far_ask_job(const char *host, const char *job_id, json_t *request, uint64_t 
 /* Say that we are still there, unless it was said just now. */
 void far_ping(const char *host);
 
-/* The job that far_open_data() is about; for what opens volumes without knowing jobs. */
-void far_use_job(const char *job_id);
+/*
+ * The job that far_open_data() is about, and whether its bytes are compressed on
+ * their way; for what opens volumes without knowing jobs.
+ */
+void far_use_job(const char *job_id, bool compress);
 
 /*
  * A channel for the bytes of the volume that the job has there, ready for NBD.
@@ -48,6 +51,15 @@ void far_use_job(const char *job_id);
  */
 int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *ret_bytes,
 		  struct err *err);
+
+/* End such a channel, of which the socket is closed. */
+void far_close_data(struct ssh *ssh);
+
+/* Has all that came over them been what it should?  ERR_REFUSED. */
+int far_check_data(const char *host, struct err *err);
+
+/* What has gone over such channels that compress, and was not told yet. */
+void far_take_counts(uint64_t *ret_raw, uint64_t *ret_wire);
 
 /* Facts of a volume there: far is taken over. */
 void far_facts(const char *host, const char *spec, struct facts *far, struct facts *ret);

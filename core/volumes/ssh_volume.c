@@ -50,6 +50,15 @@ static int ssh_inspect(const struct spec *spec, unsigned flags, struct facts *fa
 	return ret;
 }
 
+/* The connection is closed by now: that ends the program at its other end, and ssh. */
+static void ssh_release(struct volume *vol)
+{
+	if (vol->ssh)
+		far_close_data(vol->ssh);
+	free(vol->ssh);
+	vol->ssh = NULL;
+}
+
 static int ssh_open(struct volume *vol, const struct facts *facts, unsigned flags, uint64_t patience_ms,
 		    struct err *err)
 {
@@ -63,22 +72,17 @@ static int ssh_open(struct volume *vol, const struct facts *facts, unsigned flag
 		return -1;
 	fd = vol->ssh->fd;
 	ssh_give_away(vol->ssh);
-	if (nbd_export_open_socket(&nbd, fd, "", vol->path, FAR_LIMIT_MS, err) < 0)
+	if (nbd_export_open_socket(&nbd, fd, "", vol->path, FAR_LIMIT_MS, err) < 0) {
+		/* If it is because of what came in, that is the better reason. */
+		ssh_release(vol);
+		far_check_data(facts->host, err);
 		return -1;
+	}
 	if (nbd_volume_setup(vol, nbd, flags, patience_ms, err) < 0)
 		return -1;
 	/* What is made there is a file with nothing in it, or it is known to be otherwise. */
 	vol->fresh = flags & OPEN_FRESH;
 	return 0;
-}
-
-/* The connection is closed by now: that ends the program at its other end, and ssh. */
-static void ssh_release(struct volume *vol)
-{
-	if (vol->ssh)
-		ssh_end(vol->ssh);
-	free(vol->ssh);
-	vol->ssh = NULL;
 }
 
 const struct volume_ops ssh_volume_ops = {

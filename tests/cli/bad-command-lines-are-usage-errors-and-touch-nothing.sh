@@ -115,6 +115,10 @@ refuses 2 'migrate: --wipe and --keep-source' '--wipe: .*contradicts' \
 	"$VOLMIG" migrate --wipe=zero --keep-source ./a ./b/
 refuses 2 'migrate: --wipe and --verify=none' '--wipe: .*contradicts' \
 	"$VOLMIG" migrate --wipe=discard --verify=none ./a ./b/
+refuses 2 'copy: --compress on one host' 'compress: is for bytes on their way to another host' \
+	"$VOLMIG" copy --compress ./a ./b/
+refuses 2 'migrate: --compress on one host' 'compress: is for bytes on their way to another host' \
+	"$VOLMIG" migrate --compress ./a ./b/
 refuses 2 'copy: --create and --delta' 'contradicts' "$VOLMIG" copy --create --delta ./a ./b/
 refuses 2 'copy: --create and --into-existing' 'contradicts' \
 	"$VOLMIG" copy --create --into-existing ./a ./b/

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Any bytes as a line from another host: refused with a reason, or a request that holds what it promises. */
+/*
+ * Any bytes as a line from another host: refused with a reason, or a request that
+ * holds what it promises; and as frames of a compressed channel: refused, or just
+ * as many bytes as was said.
+ */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz.h"
 #include "support/err.h"
+#include "sys/squeeze.h"
 #include "sys/wire.h"
+#include "sys/zstd.h"
 #include "volumes/far_name.h"
 #include "wanted.h"
 
@@ -65,6 +71,36 @@ static void check_name(const char *text)
 	far_host_free(&host);
 }
 
+static void check_frames(const uint8_t *data, size_t size)
+{
+	static unsigned char frame[SQUEEZE_HEADER + SQUEEZE_MAX];
+	struct zstd *zstd = zstd_new();
+	struct squeeze_frame what;
+	size_t at = 0;
+
+	while (size - at >= SQUEEZE_HEADER && squeeze_parse(data + at, &what) &&
+	       size - at - SQUEEZE_HEADER >= what.length) {
+		/* Just so large that one more byte would be seen. */
+		unsigned char *raw = malloc(what.raw), *payload = malloc(what.length);
+
+		if (!raw || !payload)
+			abort();
+		assert(what.length && what.length <= what.raw && what.raw <= SQUEEZE_MAX);
+		memcpy(payload, data + at + SQUEEZE_HEADER, what.length);
+		if (squeeze_unpack(zstd, &what, payload, raw) == 0) {
+			struct squeeze_frame again;
+			size_t length = squeeze_pack(zstd, true, raw, what.raw, frame);
+
+			assert(squeeze_parse(frame, &again) && again.raw == what.raw &&
+			       again.length == length - SQUEEZE_HEADER);
+		}
+		at += SQUEEZE_HEADER + what.length;
+		free(payload);
+		free(raw);
+	}
+	zstd_free(zstd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
@@ -76,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	check_line(text, size);
 	check_name(text);
+	check_frames(data, size);
 	free(text);
 	return 0;
 }
