@@ -265,6 +265,19 @@ static int choose_method(const struct request *request, struct plan *plan, struc
 	return 0;
 }
 
+/* Is it gone with the next restart, whatever is synced?  By the disk's name where it is one. */
+static bool is_in_memory(const struct facts *end)
+{
+	const struct facts *facts = facts_there(end);
+	const char *disk = facts->sys_path ? strstr(facts->sys_path, "/devices/virtual/block/") : NULL;
+
+	disk = disk ? disk + strlen("/devices/virtual/block/") : "";
+	if (facts->lv || (facts->qemu && !volume_is_file(facts)))
+		return false;
+	return !strncmp(disk, "ram", 3) || !strncmp(disk, "zram", 4) ||
+	       (facts->fs_type && (!strcmp(facts->fs_type, "tmpfs") || !strcmp(facts->fs_type, "ramfs")));
+}
+
 /* What becomes of the source in the end. */
 int plan_retirement(const struct request *request, struct plan *plan, struct err *err)
 {
@@ -289,9 +302,15 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 			"the source is kept, for the server of %s cannot be told to make durable what was written",
 			move->destination.path));
 	}
+	if (is_in_memory(&move->destination) && !is_in_memory(&move->source) && !keep) {
+		keep = true;
+		text_list_add(&plan->warnings, text_format(
+			"the source is kept, for %s is in memory, and what is there is lost with the next restart",
+			move->destination.path));
+	}
 	if (keep && request->wipe != WIPE_NONE)
 		return err_set(err, ERR_USAGE, "--wipe",
-			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source, --verify=none and servers that cannot flush");
+			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source, --verify=none, servers that cannot flush and destinations in memory");
 	move->wipe = request->wipe;
 	move->remove = !keep && (is_file || move->source.lv || qemu_is_rbd(&move->source));
 	if (move->source.qemu && !qemu_is_lun(&move->source) && plan_check_removal(move, err) < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which block devices are mounted, in every mount namespace that can be seen. */
+/* Which block devices and files are mounted, in every mount namespace that can be seen. */
 #include "sys/mounts.h"
 
 #include <ctype.h>
@@ -98,8 +98,9 @@ static dev_t device_of(dev_t dev, const char *root, const char *source)
  * 36 35 98:0 /dir /mnt rw,noatime master:1 - ext3 /dev/root rw,errors=continue
  *       ^dev      ^point                     ^type ^source
  */
-static void read_line(struct mount_list *list, char *line, const char *root, const char *where)
+static void add_line(void *data, char *line, const char *root, const char *where)
 {
+	struct mount_list *list = data;
 	char *fields[5] = { NULL }, *rest = line, *type, *source;
 	unsigned maj, min;
 	dev_t dev;
@@ -124,7 +125,10 @@ static void read_line(struct mount_list *list, char *line, const char *root, con
 		add_btrfs_devices(list, dev, fields[4], where);
 }
 
-static void read_namespace(struct mount_list *list, const char *pid, const char *where)
+/* Hears of each line, which it may change; root is where the namespace's root directory is, where what is said of it. */
+typedef void line_reader(void *data, char *line, const char *root, const char *where);
+
+static void read_namespace(line_reader *reader, void *data, const char *pid, const char *where)
 {
 	char *path = text_format("/proc/%s/mountinfo", pid);
 	char *root = text_format("/proc/%s/root", pid);
@@ -133,7 +137,7 @@ static void read_namespace(struct mount_list *list, const char *pid, const char 
 	size_t size = 0;
 
 	while (file && getline(&line, &size, file) > 0)
-		read_line(list, line, root, where);
+		reader(data, line, root, where);
 	free(line);
 	if (file)
 		fclose(file);
@@ -141,7 +145,7 @@ static void read_namespace(struct mount_list *list, const char *pid, const char 
 	free(path);
 }
 
-void mounts_read(struct mount_list *list)
+static void each_line(line_reader *reader, void *data)
 {
 	DIR *proc = opendir("/proc");
 	ino_t *seen = NULL;
@@ -149,7 +153,6 @@ void mounts_read(struct mount_list *list)
 	struct dirent *entry;
 	const char *pid = "self";
 
-	*list = (struct mount_list){ 0 };
 	while (pid) {
 		char path[300];
 		struct stat st;
@@ -166,7 +169,7 @@ void mounts_read(struct mount_list *list)
 
 				seen = text_grow(seen, seen_count + 1, sizeof(*seen));
 				seen[seen_count++] = st.st_ino;
-				read_namespace(list, pid, where);
+				read_namespace(reader, data, pid, where);
 				free(where);
 				free(who);
 			}
@@ -179,6 +182,47 @@ void mounts_read(struct mount_list *list)
 	free(seen);
 	if (proc)
 		closedir(proc);
+}
+
+void mounts_read(struct mount_list *list)
+{
+	*list = (struct mount_list){ 0 };
+	each_line(add_line, list);
+}
+
+/* A file, and where it was found to be mounted. */
+struct file_search {
+	dev_t dev;
+	ino_t ino;
+	char *text;
+};
+
+static void find_file(void *data, char *line, const char *root, const char *where)
+{
+	struct file_search *search = data;
+	char *fields[5] = { NULL }, *rest = line, *path;
+	unsigned maj, min;
+	struct stat st;
+
+	for (int i = 0; i < 5; i++)
+		fields[i] = strsep(&rest, " ");
+	/* Nobody is asked who could not be mounting it: a server may be away.  A btrfs has other numbers for its files. */
+	if (search->text || !rest || !strcmp(fields[3], "/") || sscanf(fields[2], "%u:%u", &maj, &min) != 2 ||
+	    (makedev(maj, min) != search->dev && !strstr(rest, " - btrfs ")))
+		return;
+	mounts_unescape(fields[4]);
+	path = text_format("%s%s", root, fields[4]);
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == search->dev && st.st_ino == search->ino)
+		search->text = text_format("mounted on %s%s", fields[4], where);
+	free(path);
+}
+
+char *mounts_of_file(dev_t dev, ino_t ino)
+{
+	struct file_search search = { .dev = dev, .ino = ino };
+
+	each_line(find_file, &search);
+	return search.text;
 }
 
 void mounts_free(struct mount_list *list)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which block devices are mounted, in every mount namespace that can be seen. */
+/* Which block devices and files are mounted, in every mount namespace that can be seen. */
 #ifndef SYS_MOUNTS_H
 #define SYS_MOUNTS_H
 
@@ -20,6 +20,12 @@ struct mount_list {
 
 void mounts_read(struct mount_list *list);
 void mounts_free(struct mount_list *list);
+
+/*
+ * Is the file mounted by itself somewhere, as containers have it?  The first
+ * place, "mounted on /data/disk (mount namespace of sleep, pid 12)", or NULL; free it.
+ */
+char *mounts_of_file(dev_t dev, ino_t ino);
 
 /* Turn the \ooo with which /proc writes white space into what they stand for, in place. */
 void mounts_unescape(char *text);

@@ -13,6 +13,9 @@ int look_inside(int fd, struct facts *facts, struct err *err);
 /* The facts about the directory facts->dir, and about the file facts->path in it if there is one. */
 int look_at_directory(struct facts *facts, struct err *err);
 
+/* After that of a file: is it mounted somewhere by itself, so that removing it would leave it there?  Then it is unremovable. */
+void look_for_mounts(struct facts *facts);
+
 /* What the system says against a name: nothing was touched, so it is a refusal. */
 int look_refuse_sys(struct err *err, int number, const char *object, const char *text);
 

@@ -93,6 +93,7 @@ static void users_of_image(struct facts *facts)
 	const struct procs_target target = { .file_dev = facts->dev, .file_ino = facts->ino, .readers = true };
 
 	uses_of_file(facts->path, facts->dev, facts->ino, &facts->uses);
+	look_for_mounts(facts);
 	if (!facts->uses.count)
 		procs_open(&target, &facts->uses);
 }

@@ -22,6 +22,7 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "sys/blkdev.h"
+#include "sys/mounts.h"
 #include "sys/nbd.h"
 #include "sys/signature.h"
 #include "sys/uses.h"
@@ -277,6 +278,15 @@ int look_inside(int fd, struct facts *facts, struct err *err)
 	return 0;
 }
 
+void look_for_mounts(struct facts *facts)
+{
+	char *mounted = facts->unremovable ? NULL : mounts_of_file((dev_t)facts->dev, (ino_t)facts->ino);
+
+	if (mounted)
+		facts->unremovable = text_format("it is %s too, where it would stay and be written to", mounted);
+	free(mounted);
+}
+
 /* The facts about an existing file or device at the canonical facts->path. */
 static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct facts *facts,
 			 struct err *err)
@@ -313,9 +323,11 @@ out:
 	/* Before looking for users, or we would be one. */
 	close(fd);
 	if (ret == 0 && (flags & INSPECT_USES)) {
-		if (ops == &file_volume_ops)
+		if (ops == &file_volume_ops) {
 			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
-		else
+			look_for_mounts(facts);
+		}
+		if (ops == &block_volume_ops)
 			uses_of_block(path, facts->dev, &facts->uses);
 		ret = guests_look(facts, err);
 	}

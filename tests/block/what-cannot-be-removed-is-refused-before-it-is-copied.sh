@@ -52,6 +52,19 @@ at_exit umount "$src"
 refused 'a file that another is mounted on' 'it is a mount point'
 umount "$src"
 
+# As a container has it, that has not opened it so far: it would write to the old one.
+: >"$mnt/inside"
+mount --bind "$src" "$mnt/inside"
+at_exit umount "$mnt/inside"
+at_exit umount "$mnt/other"
+refused 'a file that is mounted elsewhere' "it is mounted on $mnt/inside too"
+umount "$mnt/inside"
+must_fail 4 'one that is mounted while it is copied stays' "$VOLMIG" migrate -q "$src" "$dst/" \
+	--hook "[ \$VOLMIG_HOOK != pre-verify ] || mount --bind $src $mnt/other"
+has '... and why' "it is mounted on $mnt/other too"
+umount "$mnt/other"
+ok '... until it is there no more' "$VOLMIG" abort "$("$VOLMIG" status | sed -n 's/ .* verified .*//p')"
+
 # Somebody else's file in somebody else's /tmp.
 chown 1:1 "$mnt/from" "$src"
 chmod 1777 "$mnt/from"

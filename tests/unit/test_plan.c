@@ -59,6 +59,19 @@ static const struct {
 	{ "migrate", "file ro", "dir",
 	  "create-file copy verify publish commit remove-source", NULL },
 
+	/* Where a restart would leave nothing of it. */
+	{ "migrate", "file", "dir fs=tmpfs", "create-file copy verify publish commit", "is in memory" },
+	{ "migrate", "file", "dir fs=ramfs", "create-file copy verify publish commit", "is in memory" },
+	{ "migrate into", "file", "file fs=tmpfs", "copy verify commit", "is in memory" },
+	{ "migrate into", "file", "block sys=/sys/devices/virtual/block/zram0", "copy verify commit", "is in memory" },
+	{ "migrate into", "file", "block sys=/sys/devices/virtual/block/ram0", "copy verify commit", "is in memory" },
+	{ "migrate into", "file", "block sys=/sys/devices/virtual/block/loop0", "copy verify commit remove-source", NULL },
+	{ "migrate keep", "file", "dir fs=tmpfs", "create-file copy verify publish commit", NULL },
+	{ "copy create", "file", "dir fs=tmpfs", "create-file copy verify publish commit", NULL },
+	{ "migrate", "file fs=tmpfs", "dir fs=tmpfs",
+	  "create-file copy verify publish commit remove-source", NULL },
+	{ "migrate", "file fs=tmpfs", "dir", "create-file copy verify publish commit remove-source", NULL },
+
 	/* Of a device; which is not removed. */
 	{ "migrate", "block", "dir",
 	  "create-file copy verify publish commit", "stays as it is" },

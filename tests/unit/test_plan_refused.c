@@ -56,6 +56,7 @@ static const struct {
 	{ "copy", "file", "block holds=crypto-LUKS", ERR_REFUSED, "destination exists (8 MiB, crypto-LUKS)", "--into-existing" },
 	{ "copy", "file", "file format=qcow2", ERR_REFUSED, "destination exists (8 MiB, qcow2)", "--into-existing" },
 	{ "copy delta", "file", "file holds=ext4", ERR_REFUSED, "destination exists (8 MiB, ext4)", "--into-existing" },
+	{ "migrate wipe=zero", "file", "dir fs=tmpfs", ERR_USAGE, "destinations in memory", "" },
 	{ "copy create", "file", "file", ERR_REFUSED, "destination exists already", "leave --create out" },
 	{ "copy create into", "file", "file", ERR_REFUSED, "destination exists already", "leave --create out" },
 	{ "migrate into", "file", "file bytes=8388607", ERR_REFUSED, "too small: 8388607 bytes, the source has 8388608", "at least" },
