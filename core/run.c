@@ -20,7 +20,8 @@ struct journalling_monitor {
 	struct monitor base;
 	struct monitor *drawn;
 	struct job *job;
-	uint64_t step_ns;	/* when the step began */
+	uint64_t step_ns;	/* when the step began, ... */
+	uint64_t copied_ns;	/* ... and how long had been copied by then */
 };
 
 static void pass_phase(struct monitor *mon, const char *name, uint64_t total)
@@ -59,9 +60,8 @@ static int journal_durable(struct monitor *mon, const struct mark *mark, struct 
 {
 	struct journalling_monitor *self = (struct journalling_monitor *)mon;
 
-	return job_note_durable(self->job, mark,
-				job_record(self->job, self->job->plan.step_moves[self->job->steps_done])->copy_ns +
-				clock_ns() - self->step_ns, err);
+	/* Not what the record says by now: a step that connected again has added what it spent before that. */
+	return job_note_durable(self->job, mark, self->copied_ns + clock_ns() - self->step_ns, err);
 }
 
 static int journal_records(struct monitor *mon, struct err *err)
@@ -213,6 +213,7 @@ static int run_steps(struct job *job, const struct step_ops *before, struct jour
 			 job->plan.step_count, step->name);
 		ctx->again = job->step_begun;
 		mon->step_ns = clock_ns();
+		mon->copied_ns = ctx->record->copy_ns;
 		monitor_step(drawn, job->steps_done + 1, job->plan.step_count, step->name);
 		pulse_step(&job->pulse, job->steps_done + 1, job->plan.step_count, step->name);
 		if (job_begin_step(job, err) < 0)

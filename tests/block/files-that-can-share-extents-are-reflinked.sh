@@ -3,7 +3,7 @@
 # Between two directories of one XFS or Btrfs a file is moved by sharing its extents, and proven.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 in_lab -n 2 -s 384M
-requires mkfs.xfs mkfs.btrfs
+requires mkfs.xfs mkfs.btrfs chattr
 
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
@@ -43,6 +43,33 @@ for disk in "$1" "$2"; do
 	ok "$type: the source is gone" test ! -e "$mnt/a/v.img"
 	umount "$mnt"
 done
+
+# What the file system says at planning need not be so for these two files: Btrfs shares nothing between
+# one with checksums and one without.
+mount "$2" "$mnt"
+mkdir "$mnt/plain"
+chattr +C "$mnt/plain"
+id=11111111-2222-4333-8444-555555555555
+for how in as-a-whole killed; do
+	head -c 20000001 /dev/urandom >"$mnt/plain/w.img"
+	truncate -s 64M "$mnt/plain/w.img"
+	sum=$(sha256sum <"$mnt/plain/w.img")
+	if [ $how = killed ]; then
+		must_fail 137 "what cannot be shared is copied: killed in the middle" \
+			env VOLMIG_INJECT=kill-at-byte:9000000 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id \
+			"$mnt/plain/w.img" "$mnt/b/"
+		ok '... with the source there' test "$(sha256sum <"$mnt/plain/w.img")" = "$sum"
+		ok '... it goes on' "$VOLMIG" resume $id
+	else
+		ok 'what cannot be shared is copied' "$VOLMIG" migrate "$mnt/plain/w.img" "$mnt/b/"
+	fi
+	has '... and proven, and that is said' 'extents could not be shared' 'verified    equal'
+	is '... byte for byte' "$(sha256sum <"$mnt/b/w.img")" "$sum"
+	ok '... with the holes that it had' test "$(stat -c %b "$mnt/b/w.img")" -lt 60000
+	ok '... and the source is gone' test ! -e "$mnt/plain/w.img"
+	rm "$mnt/b/w.img"
+done
+umount "$mnt"
 
 # Two file systems: no way.
 mkdir -p "$scratch/m1" "$scratch/m2"

@@ -25,6 +25,7 @@ comes_back() {
 	"$@" dst.raw
 	is "$kind, back: the copy onto it goes on by itself" "$(ended)" 0
 	ok "$kind: and both are whole" both_whole
+	ok "$kind: and the time is counted once" time_adds_up
 	end_server export
 
 	new_target
@@ -36,6 +37,14 @@ comes_back() {
 	is "$kind, back: the copy from it goes on by itself" "$(ended)" 0
 	ok "$kind: and both are whole" both_whole
 	end_server export
+}
+
+# What is journalled as time spent copying has passed since the copy began: none of it counts twice.
+time_adds_up() {
+	jq -s -e 'def at: (.time[0:19] + "Z" | fromdate) + (.time[20:23] | tonumber) / 1000;
+		([.[] | select(.rec == "begin" and .name == "copy") | at][0]) as $begin |
+		[.[] | select(.rec == "durable")] | length > 0 and all(.copy_ns / 1e9 <= at - $begin + 0.01)' \
+		"$VOLMIG_STATE_DIR/jobs/$id/journal.jsonl"
 }
 
 nbdkit_file() {
