@@ -84,19 +84,18 @@ static bool is_stillborn(const char *dir)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	bool absent = fd < 0 && errno == ENOENT;
 	char buf[65536];
-	const char *first;
-	struct stat st;
-	ssize_t n;
+	int lines = 0;
+	ssize_t n = 0;
 
 	free(path);
 	if (fd < 0)
 		return absent;
-	n = fstat(fd, &st) == 0 && st.st_size < (off_t)sizeof(buf) ? pread(fd, buf, sizeof(buf), 0) : -1;
+	/* A plan of many volumes may be longer than that. */
+	while (lines < 2 && (n = read(fd, buf, sizeof(buf))) > 0)
+		for (const char *c = buf; lines < 2 && (c = memchr(c, '\n', (size_t)(buf + n - c))); c++)
+			lines++;
 	close(fd);
-	if (n < 0 || n != st.st_size)
-		return false;
-	first = memchr(buf, '\n', (size_t)n);
-	return !first || !memchr(first + 1, '\n', (size_t)(buf + n - first - 1));
+	return n >= 0 && lines < 2;
 }
 
 /* ---- which of them are open ---- */

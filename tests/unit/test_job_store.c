@@ -133,7 +133,7 @@ static void write_text(const char *path, const char *text, size_t length)
 /* Any length of journal short of a whole plan: no job, and it goes away with the next that is made. */
 static void stillborn(void **state)
 {
-	char text[65536], *newline;
+	char text[65536], *newline, *long_text;
 	struct text_list list = { 0 };
 	struct err err = ERR_INIT;
 	size_t length, first;
@@ -155,6 +155,21 @@ static void stillborn(void **state)
 		assert_int_equal(list.count, cut == length);
 		text_list_free(&list);
 	}
+	/* The plan of many volumes is long, and may be torn behind any of its bytes. */
+	long_text = text_alloc(1 << 20, 1);
+	memset(long_text, 'x', 1 << 20);
+	memcpy(long_text, text, first);
+	for (size_t cut = 60000; cut <= 1 << 20; cut += 330000) {
+		write_text(STATE "/jobs/" ID1 "/journal.jsonl", long_text, cut);
+		assert_int_equal(job_list(STATE, &list, &err), 0);
+		assert_int_equal(list.count, 0);
+	}
+	long_text[(1 << 20) - 1] = '\n';
+	write_text(STATE "/jobs/" ID1 "/journal.jsonl", long_text, 1 << 20);
+	assert_int_equal(job_list(STATE, &list, &err), 0);
+	assert_int_equal(list.count, 1);
+	text_list_free(&list);
+	free(long_text);
 	for (int stage = 0; stage < 5; stage++) {
 		jobs_remove(STATE "/jobs/" ID1);
 		mark_open(ID1);
