@@ -102,7 +102,6 @@ static void finish(struct pipeline *p, struct item *item)
 	p->active -= item->has_io;
 	pass(p);
 	p->done += item->length;
-	monitor_advance(p->mon, p->done);
 	inject_kill_past("kill-at-byte", p->done);
 }
 
@@ -174,10 +173,10 @@ static int check_room(struct pipeline *p)
 	struct volume *vol = p->grows ? p->files[p->write_file].vol : NULL;
 
 	if (!vol || !vol->ops->has_room ||
-	    (p->room_ns && p->room_bytes < ROOM_BYTES && clock_ns() - p->room_ns < ROOM_NS))
+	    (p->room_ns && p->room_bytes < ROOM_BYTES && p->now_ns - p->room_ns < ROOM_NS))
 		return 0;
 	p->room_bytes = 0;
-	p->room_ns = clock_ns();
+	p->room_ns = p->now_ns;
 	return vol->ops->has_room(vol, &p->later);
 }
 
@@ -247,7 +246,7 @@ static bool flush_is_due(const struct pipeline *p)
 	if (is_finished(p))
 		return !p->flushed_all;
 	return p->mark.offset > p->durable.offset &&
-	       (p->unflushed >= FLUSH_BYTES || clock_ns() - p->flush_ns >= FLUSH_NS);
+	       (p->unflushed >= FLUSH_BYTES || p->now_ns - p->flush_ns >= FLUSH_NS);
 }
 
 /*
@@ -261,7 +260,7 @@ static void begin_flush(struct pipeline *p)
 	p->flushing = true;
 	p->flushed_all = is_finished(p);
 	p->flush_mark = p->mark;
-	p->flush_ns = clock_ns();
+	p->flush_ns = p->now_ns;
 	p->unflushed = 0;
 	if (ioq_in_flight(p->q) == 0)
 		p->idle_ns = 0;
@@ -310,17 +309,27 @@ static void complete_flush(struct pipeline *p, int64_t result)
 	p->durable = p->flush_mark;
 }
 
+static void tell(struct pipeline *p)
+{
+	monitor_waited(p->mon, &p->waits);
+	if (p->done != p->told)
+		monitor_advance(p->mon, p->done);
+	else
+		monitor_tick(p->mon);
+	p->told = p->done;
+}
+
 /* Does the user want us to stop, or has nothing moved for too long? */
 static void look_up(struct pipeline *p)
 {
-	int asked = interrupt_requested();
+	int asked;
 
-	monitor_waited(p->mon, &p->waits);
-	monitor_tick(p->mon);
+	tell(p);
+	asked = interrupt_requested();
 	if (asked && !p->stopping)
 		err_set(pipeline_fault(p), ERR_STOPPED, subject(p)->path, "%s", interrupt_reason());
 	if (p->opt->throttle)
-		throttle_look(p->opt->throttle, clock_ns(), p->mark.bytes_data);
+		throttle_look(p->opt->throttle, p->now_ns, p->mark.bytes_data);
 	if (asked > 1)
 		p->abandoned = true;
 	if (p->stall_ns && ioq_in_flight(p->q) > 0 && p->idle_ns >= p->stall_ns) {
@@ -371,7 +380,8 @@ static void wait_for_results(struct pipeline *p)
 	writes = p->writes;
 	flushing = p->flushing;
 	n = ioq_wait(p->q, results, PIPELINE_REQUESTS + 1, timeout_ms);
-	count_wait(p, reads, writes, flushing, clock_ns() - start_ns);
+	p->now_ns = clock_ns();
+	count_wait(p, reads, writes, flushing, p->now_ns - start_ns);
 	if (n < 0) {
 		struct err *err = pipeline_fault(p);
 
@@ -394,7 +404,7 @@ static void wait_for_results(struct pipeline *p)
 	if (moved)
 		p->idle_ns = 0;
 	else
-		p->idle_ns += min_u64(clock_ns() - start_ns, TICK_MS * MILLISECOND);
+		p->idle_ns += min_u64(p->now_ns - start_ns, TICK_MS * MILLISECOND);
 }
 
 static void loop(struct pipeline *p)
@@ -431,16 +441,17 @@ static unsigned choose_depth(const struct pipeline *p)
 
 static int setup(struct pipeline *p, struct err *err)
 {
-	uint64_t now = clock_ns();
 	struct ioq_file files[2];
 	int r;
 
 	p->err = err;
+	p->now_ns = clock_ns();
+	p->told = p->done;
 	p->depth = choose_depth(p);
-	pace_init(&p->own_pace, p->opt->bytes_per_second, now);
+	pace_init(&p->own_pace, p->opt->bytes_per_second, p->now_ns);
 	p->pace = p->opt->pace ? p->opt->pace : &p->own_pace;
 	p->stall_ns = p->opt->stall_ms * MILLISECOND;
-	p->flush_ns = now;
+	p->flush_ns = p->now_ns;
 	p->durable = p->mark;
 	p->dropped = p->mark.offset;
 	if (p->write_file >= 0) {

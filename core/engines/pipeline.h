@@ -119,6 +119,8 @@ struct pipeline {
 
 	/* Its own. */
 	struct ioq *q;
+	uint64_t now_ns;		/* as of this round; asking may be a system call */
+	uint64_t told;			/* what the monitor has heard of done */
 	struct pace own_pace, *pace;
 	uint64_t pace_wait_ns;
 	uint64_t stall_ns, idle_ns;	/* idle: requests were in flight, and none came back */

@@ -78,7 +78,7 @@ static unsigned issue_piece(struct pipeline *p, struct item *item, unsigned file
 		return 0;
 	if (paid) {
 		if (!p->pace_wait_ns)
-			p->pace_wait_ns = pace_take(p->pace, end - start, clock_ns());
+			p->pace_wait_ns = pace_take(p->pace, end - start, p->now_ns);
 		if (p->pace_wait_ns)
 			return 0;
 	}
@@ -121,6 +121,7 @@ static bool is_issued(const struct item *item)
 void pipeline_issue(struct pipeline *p)
 {
 	p->pace_wait_ns = 0;
+	p->now_ns = clock_ns();
 	for (uint64_t n = p->head; n < p->tail && p->free_request_count > 0 && !p->stopping; n++) {
 		struct item *item = pipeline_item(p, n);
 

@@ -10,6 +10,7 @@
 
 #include "engines/blocks.h"
 #include "engines/leaves.h"
+#include "support/pages.h"
 
 #define HUGE_PAGE (2UL << 20)
 
@@ -26,6 +27,7 @@ static struct {
 
 static unsigned char *new_memory(size_t size)
 {
+	size_t used = (size - LEAF_BYTES + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 	unsigned char *map, *start;
 
 	map = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -42,6 +44,11 @@ static unsigned char *new_memory(size_t size)
 	madvise(start, size, MADV_HUGEPAGE);
 	/* A forked child must not share, and thereby split, what the disk writes to. */
 	madvise(start, size, MADV_DONTFORK);
+	/* The zeroes may never be needed; but no huge page is split for them. */
+	if (pages_make_present(start, used < size ? used : size) < 0) {
+		munmap(start, size);
+		return NULL;
+	}
 	return start;
 }
 

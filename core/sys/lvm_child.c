@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "support/inject.h"
+#include "support/pages.h"
 
 #define LIBRARY "liblvm2cmd.so.2.03"
 #define LINE_MAX_BYTES 65536
@@ -107,21 +107,18 @@ static void sort_message(int level, const char *file, int line, int dm_errno, co
  * reserved_memory), so that no memory is wanted while the device that swap
  * space lies on may be suspended, and gives them back afterwards.  They are
  * kept, and made present in one go: by a fault for each page that is what
- * takes longest of a command.
+ * takes longest of a command.  As much lies before them that it reads through.
  */
 static void keep_reserved_memory(void)
 {
-	size_t size = 12 << 20;
+	size_t size = 20 << 20;
 	char *memory;
 
 	mallopt(M_MMAP_THRESHOLD, 2 * (int)size);
 	mallopt(M_TRIM_THRESHOLD, 4 * (int)size);
 	memory = malloc(size);
-	if (memory) {
-		uintptr_t begin = ((uintptr_t)memory + 4095) & ~(uintptr_t)4095;
-
-		madvise((void *)begin, size - 4096, MADV_POPULATE_WRITE);
-	}
+	if (memory && pages_make_present(memory, size) < 0)
+		_exit(LVM_NO_HANDLE);
 	free(memory);
 }
 
