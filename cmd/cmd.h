@@ -57,5 +57,6 @@ int cmd_set(const struct cmd *cmd, const struct globals *globals, int argc, cons
 int cmd_doctor(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_serve(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
+int cmd_guard(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv);
 
 #endif

@@ -153,6 +153,6 @@ char *report_row_suspended(const json_t *report)
 	double seconds = json_number_value(json_object_get(pivot, "suspended_seconds"));
 
 	if (json_is_true(json_object_get(pivot, "suspended")))
-		return text_copy("the guest stands still, to go on when the job is resumed or aborted");
+		return text_copy("the guest, when volmig was stopped; resume and abort see to it that it goes on");
 	return seconds > 0 ? text_format("the guest, for %.0f ms, while all disks were moved", seconds * 1000) : NULL;
 }

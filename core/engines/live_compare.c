@@ -16,10 +16,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engines/live_guard.h"
 #include "engines/live_parts.h"
 #include "support/child.h"
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "support/monitor.h"
 #include "sys/nbd.h"
 
@@ -267,6 +269,7 @@ static int compare_suspended(struct step_context *ctx, struct virt *virt, const 
 			     uint64_t *ret_done, uint64_t *ret_at, struct err *err)
 {
 	const struct live_move *live = &ctx->move->live;
+	struct live_guard guard = LIVE_GUARD_NONE;
 	struct virt_domain domain = { 0 };
 	struct err second = ERR_INIT;
 	uint64_t until;
@@ -274,17 +277,25 @@ static int compare_suspended(struct step_context *ctx, struct virt *virt, const 
 
 	if (virt_find(virt, live->uuid, &domain, err) < 0)
 		return -1;
+	if (!domain.paused && live_guard_begin(&guard, live, live_call_limit(ctx->move), err) < 0) {
+		virt_domain_free(&domain);
+		return -1;
+	}
 	/* One that somebody else has suspended stands still as it is, and stays so. */
 	until = clock_ns() + live->max_pause_ms * 1000000;
-	if (!domain.paused && virt_suspend(virt, live->uuid, err) < 0)
-		ret = -1;
-	else if (!wait_idle(virt, live, until))
+	if (!domain.paused)
+		ret = virt_suspend(virt, live->uuid, err) < 0 ? -1 : 1;
+	inject_kill_at("kill-suspend", 2);
+	if (ret == 1 && !wait_idle(virt, live, until))
 		text_list_add(&ctx->record->notes, text_copy(
 			"the mirror had not come to rest within --max-pause, so nothing was compared at rest"));
-	else
+	else if (ret == 1)
 		ret = compare_still(ctx, pair, until, ret_done, ret_at, err);
-	if (!domain.paused && live_let_go_on(virt, live, ret < 0 ? &second : err) < 0)
+	if (!domain.paused && live_let_go_on(virt, live, ret < 0 ? &second : err) < 0) {
 		ret = -1;
+		live_guard_leave(&guard);
+	}
+	live_guard_end(&guard);
 	virt_domain_free(&domain);
 	return ret;
 }

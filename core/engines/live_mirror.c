@@ -142,6 +142,38 @@ static enum step_result stalled(struct step_context *ctx, struct err *err)
 	return STEP_STOPPED;
 }
 
+int live_hurry(struct step_context *ctx, struct virt *virt, struct err *err)
+{
+	const struct live_move *live = &ctx->move->live;
+	uint64_t until = clock_ns() + live_call_limit(ctx->move) * 1000000;
+	struct virt_job job;
+
+	if (virt_job_speed(virt, live->uuid, live->target, 0, err) == 0) {
+		while (virt_job(virt, live->uuid, live->target, &job, err) == 0 && job.exists &&
+		       job.done < job.total) {
+			if (clock_ns() > until) {
+				stalled(ctx, err);
+				return -1;
+			}
+			clock_sleep_ms(2);
+		}
+	}
+	if (live_is_silence(err))
+		return -1;
+	/* Where there is no mirror any more, the next look tells why. */
+	*err = (struct err)ERR_INIT;
+	return 0;
+}
+
+void live_hurry_no_more(struct step_context *ctx, struct virt *virt, size_t count)
+{
+	const struct live_move *live = &ctx->move->live;
+	struct err ignored = ERR_INIT;
+
+	if (part_rate(ctx, count))
+		virt_job_speed(virt, live->uuid, live->target, part_rate(ctx, count), &ignored);
+}
+
 /* Look at one mirror.  STEP_DONE: it is well, and approach->ready says whether it is ready. */
 static enum step_result look_at_part(struct step_context *ctx, struct virt *virt,
 				     struct approach *approach, size_t count, struct err *err)
@@ -257,7 +289,7 @@ static enum step_result mirror_part(struct step_context *ctx, struct virt *virt,
 	}
 	if (where == LIVE_OLD) {
 		/* What it returns does not tell whether there is one now, but for a plain refusal. */
-		if (live_probe(ctx, true, live_call_limit(ctx->move), err) < 0 ||
+		if (live_probe(ctx, live_call_limit(ctx->move), err) < 0 ||
 		    (live_begin_mirror(ctx, virt, count, err) < 0 && !live_is_silence(err)))
 			ret = STEP_UNDONE;
 		else

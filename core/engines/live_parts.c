@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "support/clock.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "volumes/guests.h"
 
@@ -90,11 +91,18 @@ bool live_is_orphaned(struct step_context *ctx, char **ret_user)
 	return *ret_user != NULL;
 }
 
+static uint64_t settle_limit(void)
+{
+	uint64_t limit_ms;
+
+	return inject_number("settle-limit", &limit_ms) ? limit_ms : LIVE_SETTLE_MS;
+}
+
 int live_settle(struct step_context *ctx, struct virt *virt, enum live_where *ret_where,
 		char **ret_why, struct err *err)
 {
-	uint64_t limit_ms = ctx->move->stall_ms && ctx->move->stall_ms > LIVE_SETTLE_MS ?
-			    ctx->move->stall_ms : LIVE_SETTLE_MS;
+	uint64_t settle_ms = settle_limit();
+	uint64_t limit_ms = ctx->move->stall_ms && ctx->move->stall_ms > settle_ms ? ctx->move->stall_ms : settle_ms;
 	uint64_t until = clock_ns() + limit_ms * 1000000;
 
 	for (;;) {
@@ -186,7 +194,10 @@ int live_may_undo(struct step_context *ctx, bool announced, struct err *err)
 
 int live_let_go_on(struct virt *virt, const struct live_move *live, struct err *err)
 {
-	for (int tries = 0; tries < 20; tries++) {
+	uint64_t until = clock_ns() + settle_limit() * 1000000;
+
+	/* Once at least: a call may take as long as all of them. */
+	for (;;) {
 		struct virt_domain domain = { 0 };
 		bool paused;
 
@@ -197,6 +208,8 @@ int live_let_go_on(struct virt *virt, const struct live_move *live, struct err *
 			if (!paused || virt_resume(virt, live->uuid, err) == 0)
 				return 0;
 		}
+		if (err->number == ENOENT || clock_ns() > until)
+			break;
 		clock_sleep_ms(250);
 	}
 	err->class = ERR_STOPPED;

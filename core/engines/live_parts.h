@@ -61,6 +61,17 @@ void live_wait_event(struct virt *virt, uint64_t ms);
  */
 int live_begin_mirror(struct step_context *ctx, struct virt *virt, size_t count, struct err *err);
 
+/*
+ * A mirror that is ready looks for what the guest has written ten times a second,
+ * and copies it at the rate it was given.  Before the pivot, which waits for
+ * that, have it do so now and without a limit.  ERR_STOPPED where it does not come
+ * to an end with it: with a destination that hangs the guest would, too.
+ */
+int live_hurry(struct step_context *ctx, struct virt *virt, struct err *err);
+
+/* There was no pivot after all: back to its part of the limit. */
+void live_hurry_no_more(struct step_context *ctx, struct virt *virt, size_t count);
+
 /* Wait until the mirrors of all parts are ready (or their disks have moved); the first that fails ends it. */
 enum step_result live_wait_ready(struct step_context *ctx, struct virt *virt, struct err *err);
 

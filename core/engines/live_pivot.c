@@ -6,18 +6,23 @@
  * Several disks of a domain are pivoted one after the other while the guest
  * stands still, so that it never sees some moved and some not.  Before the
  * first call all go back if anything is wrong; after it there is only forward.
- * A record of each call is written before and after it.
+ * What is about to be called is recorded before the guest is suspended: who comes
+ * after us looks where each disk is, and needs no record of each call.
  */
 #include "engines/live_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engines/live_guard.h"
 #include "engines/live_probe.h"
 #include "support/clock.h"
 #include "support/inject.h"
 #include "support/log.h"
 #include "support/monitor.h"
+
+/* What a volume with little to be flushed takes to flush it. */
+#define QUICK_FLUSH_MS 20ULL
 
 /* Where each of the disks is, and how many are where. */
 struct sight {
@@ -183,7 +188,7 @@ static int begin_again(struct step_context *ctx, struct virt *virt, const struct
 			continue;
 		log_info("%s: mirroring %s once more, for the others have moved", ctx->job_id,
 			 part.move->live.target);
-		if (live_probe(&part, true, live_call_limit(part.move), err) < 0 ||
+		if (live_probe(&part, live_call_limit(part.move), err) < 0 ||
 		    (live_begin_mirror(&part, virt, sight->count, err) < 0 && !live_is_silence(err)))
 			return -1;
 		*err = (struct err)ERR_INIT;
@@ -194,24 +199,28 @@ static int begin_again(struct step_context *ctx, struct virt *virt, const struct
 /* ---- standing still ---- */
 
 /* Several disks: the guest stands still until all have moved.  Not one that somebody else has suspended. */
-static int stand_still(struct step_context *ctx, struct virt *virt, uint64_t *ret_since, struct err *err)
+static int stand_still(struct step_context *ctx, struct virt *virt, struct live_guard *guard,
+		       uint64_t *ret_since, struct err *err)
 {
 	const struct live_move *live = &ctx->move->live;
 	struct virt_domain domain = { 0 };
+	bool still;
 	int ret;
 
 	if (ctx->part_count == 1)
 		return 0;
 	if (virt_find(virt, live->uuid, &domain, err) < 0)
 		return -1;
-	if (domain.paused || !domain.running) {
-		virt_domain_free(&domain);
-		return 0;
-	}
+	still = domain.paused || !domain.running;
 	virt_domain_free(&domain);
+	if (!still && live_guard_begin(guard, live, live_call_limit(ctx->move), err) < 0)
+		return -1;
 	/* Written down first: who comes after us has to know that it was us. */
-	ctx->record->suspended = true;
+	if (!still)
+		ctx->record->suspended = true;
 	ret = monitor_note(ctx->mon, err);
+	if (still)
+		return ret;
 	inject_kill_at("kill-suspend", 1);
 	*ret_since = clock_ns();
 	if (ret == 0)
@@ -237,58 +246,106 @@ static int go_on(struct step_context *ctx, struct virt *virt, struct err *err)
 }
 
 /*
+ * Leave little to be done while the guest waits.  A destination that hangs, which
+ * would stop the guest's writes with the pivot, is found as well.
+ */
+static int make_ready(struct step_context *ctx, struct virt *virt, const struct sight *sight,
+		      struct err *err)
+{
+	/* While much is flushed much is written; what is flushed quickly was little. */
+	for (int rounds = 0; rounds < 4; rounds++) {
+		uint64_t began = clock_ns();
+
+		for (size_t i = 0; i < sight->count; i++) {
+			struct step_context part = step_part_context(ctx, i);
+
+			if (sight->where[i] == LIVE_READY &&
+			    live_flush(&part, live_call_limit(part.move), err) < 0)
+				return -1;
+		}
+		if (clock_ns() - began < sight->count * QUICK_FLUSH_MS * 1000000)
+			break;
+	}
+	for (size_t i = 0; i < sight->count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		if (sight->where[i] == LIVE_READY && live_hurry(&part, virt, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Those that were to be pivoted, and were not, go on at the rate they had. */
+static void hurry_no_more(struct step_context *ctx, struct virt *virt, const struct sight *sight)
+{
+	for (size_t i = 0; i < sight->count; i++) {
+		struct step_context part = step_part_context(ctx, i);
+
+		if (sight->where[i] == LIVE_READY && part.record->pivot != PIVOT_DONE)
+			live_hurry_no_more(&part, virt, sight->count);
+	}
+}
+
+/* What is recorded before any of them is called, for nothing is written down while the guest waits. */
+static void announce_pivots(struct step_context *ctx, const struct sight *sight, enum pivot_record pivot)
+{
+	for (size_t i = 0; i < sight->count; i++)
+		if (sight->where[i] == LIVE_READY && ctx->parts[i].record->pivot != PIVOT_DONE)
+			ctx->parts[i].record->pivot = pivot;
+}
+
+/*
  * Call the pivots of those that are ready; what they return is not what has
  * happened.  Nothing is waited for that is not between the guest and its going on.
  */
 static int call_pivots(struct step_context *ctx, struct virt *virt, const struct sight *sight,
 		       bool *ret_called, struct err *err)
 {
+	struct live_guard guard = LIVE_GUARD_NONE;
 	uint64_t began, since = 0;
 	struct err second = ERR_INIT;
-	int ret = 0, returned;
+	int ret = 0, returned = 0;
 
-	/* A destination that hangs would stop the guest's writes with the pivot. */
-	for (size_t i = 0; i < sight->count; i++) {
-		struct step_context part = step_part_context(ctx, i);
-
-		if (sight->where[i] == LIVE_READY &&
-		    live_probe(&part, false, live_call_limit(part.move), err) < 0)
-			return -1;
+	if (make_ready(ctx, virt, sight, err) < 0) {
+		hurry_no_more(ctx, virt, sight);
+		return -1;
 	}
 	began = clock_ns();
-	if (stand_still(ctx, virt, &since, err) < 0)
+	announce_pivots(ctx, sight, PIVOT_CALLED);
+	if (stand_still(ctx, virt, &guard, &since, err) < 0) {
+		announce_pivots(ctx, sight, PIVOT_NOT_CALLED);
 		ret = -1;
-	for (size_t i = 0; ret == 0 && i < sight->count; i++) {
+	}
+	for (size_t i = 0; ret == 0 && returned == 0 && i < sight->count; i++) {
 		const struct live_move *live = &ctx->parts[i].move->live;
-		struct progress_record *record = ctx->parts[i].record;
 
 		if (sight->where[i] != LIVE_READY)
 			continue;
-		record->pivot = PIVOT_CALLED;
-		if (ctx->part_count > 1 && monitor_note(ctx->mon, err) < 0) {
-			ret = -1;
-			break;
-		}
 		*ret_called = true;
 		inject_kill_at("kill-pivot", (unsigned)(2 * i + 1));
+		inject_stop_at("stop-pivot", (unsigned)(i + 1));
 		/* point of no return */
 		returned = virt_pivot(virt, live->uuid, live->target, err);
 		inject_kill_at("kill-pivot", (unsigned)(2 * i + 2));
 		if (returned == 0) {
-			record->pivot = PIVOT_DONE;
+			ctx->parts[i].record->pivot = PIVOT_DONE;
 			continue;
 		}
 		/* Look before another one follows: if none has moved, all can go back. */
 		log_info("%s: %s", err->object, err->cause);
 		*err = (struct err)ERR_INIT;
-		break;
 	}
-	if (go_on(ctx, virt, ret < 0 ? &second : err) < 0)
+	if (go_on(ctx, virt, ret < 0 ? &second : err) < 0) {
 		ret = -1;
+		live_guard_leave(&guard);
+	}
 	for (size_t i = 0; i < ctx->part_count; i++)
 		ctx->parts[i].record->pivot_ns += clock_ns() - began;
 	if (since)
 		ctx->record->suspended_ns += clock_ns() - since;
+	live_guard_end(&guard);
+	if (ret < 0 || returned < 0)
+		hurry_no_more(ctx, virt, sight);
 	return ret;
 }
 
@@ -339,10 +396,12 @@ static enum step_result pivot_all(struct step_context *ctx, struct virt *virt, s
 				"libvirt does not move %s onto the mirror", ctx->move->live.target);
 			return STEP_STOPPED;
 		}
-		if (call_pivots(ctx, virt, sight, &called, err) < 0) {
+		if (call_pivots(ctx, virt, sight, &called, err) < 0 && !called) {
 			err->class = ERR_STOPPED;
 			return STEP_STOPPED;
 		}
+		/* Once one was called for, what has happened counts, and not what failed. */
+		*err = (struct err)ERR_INIT;
 	}
 }
 
@@ -359,9 +418,14 @@ static enum step_result pivot_run(struct step_context *ctx, struct err *err)
 		err->class = ERR_STOPPED;
 	else
 		ret = pivot_all(ctx, virt, &sight, err);
-	/* An earlier run may have left it standing still. */
-	if (virt && go_on(ctx, virt, ret == STEP_DONE ? err : &second) < 0 && ret == STEP_DONE)
-		ret = STEP_STOPPED;
+	/* It may stand still yet, from an earlier run or because libvirt did not answer. */
+	if (virt && go_on(ctx, virt, ret == STEP_DONE ? err : &second) < 0) {
+		if (ret == STEP_DONE)
+			ret = STEP_STOPPED;
+		else
+			log_warning("%s: it was suspended, and may stand still: %s; %s", ctx->move->live.domain,
+				    second.cause, second.next);
+	}
 	sight_end(&sight);
 	virt_close(virt);
 	return ret;

@@ -16,7 +16,7 @@
 
 struct probe {
 	const char *path;
-	bool write;
+	bool write;			/* the block that is read goes back, else only a flush follows */
 	void *buffer;
 };
 
@@ -36,14 +36,13 @@ static int probe(void *data)
 	if (got < 0)
 		return errno;
 	/* A short one may not be written as it is with direct I/O; it was read, that is something. */
-	if (!self->write || got != PROBE_BYTES)
-		return 0;
-	if (pwrite(fd, self->buffer, PROBE_BYTES, 0) < 0 || fdatasync(fd) < 0)
+	if (self->write && got == PROBE_BYTES && pwrite(fd, self->buffer, PROBE_BYTES, 0) < 0)
 		return errno;
-	return 0;
+	return fdatasync(fd) < 0 ? errno : 0;
 }
 
-static int probe_path(const char *path, bool write, uint64_t limit_ms, struct err *err)
+/* what: "the destination". */
+static int probe_path(const char *path, const char *what, bool write, uint64_t limit_ms, struct err *err)
 {
 	struct probe self = { .path = path, .write = write };
 	int error = 0, ret = -1;
@@ -51,10 +50,10 @@ static int probe_path(const char *path, bool write, uint64_t limit_ms, struct er
 	if (posix_memalign(&self.buffer, PROBE_BYTES, PROBE_BYTES))
 		abort();
 	if (child_run(probe, &self, limit_ms, &error) < 0)
-		err_set(err, ERR_FAILED, path, "the destination does not answer within %llu ms",
+		err_set(err, ERR_FAILED, path, "%s does not answer within %llu ms", what,
 			(unsigned long long)limit_ms);
 	else if (error)
-		err_sys(err, error, path, "the destination cannot be %s", write ? "written" : "read");
+		err_sys(err, error, path, "%s cannot be %s", what, write ? "written" : "read and flushed");
 	else
 		ret = 0;
 	free(self.buffer);
@@ -77,8 +76,8 @@ static int probe_remote(struct step_context *ctx, bool write, uint64_t limit_ms,
 		goto out;
 	nbd_export_set_limit(vol.nbd, limit_ms);
 	if (nbd_export_read(vol.nbd, buffer, PROBE_BYTES, 0, err) < 0 ||
-	    (write && (nbd_export_write(vol.nbd, buffer, PROBE_BYTES, 0, err) < 0 ||
-		       nbd_export_flush(vol.nbd, err) < 0)))
+	    (write && nbd_export_write(vol.nbd, buffer, PROBE_BYTES, 0, err) < 0) ||
+	    nbd_export_flush(vol.nbd, err) < 0)
 		goto out;
 	if (write)
 		ctx->record->single_connection = !nbd_export_info(vol.nbd)->multi_conn;
@@ -91,9 +90,20 @@ out:
 	return ret;
 }
 
-int live_probe(struct step_context *ctx, bool write, uint64_t limit_ms, struct err *err)
+int live_probe(struct step_context *ctx, uint64_t limit_ms, struct err *err)
 {
 	if (facts_remote(&ctx->record->target))
-		return probe_remote(ctx, write, limit_ms, err);
-	return probe_path(ctx->move->live.new_path, write, limit_ms, err);
+		return probe_remote(ctx, true, limit_ms, err);
+	return probe_path(ctx->move->live.new_path, "the destination", true, limit_ms, err);
+}
+
+int live_flush(struct step_context *ctx, uint64_t limit_ms, struct err *err)
+{
+	const struct live_move *live = &ctx->move->live;
+	int ret = facts_remote(&ctx->record->target) ? probe_remote(ctx, false, limit_ms, err) :
+		  probe_path(live->new_path, "the destination", false, limit_ms, err);
+
+	if (ret == 0 && !facts_remote(&ctx->move->source))
+		ret = probe_path(live->old_path, "the source", false, limit_ms, err);
+	return ret;
 }

@@ -10,12 +10,19 @@ struct err;
 struct step_context;
 
 /*
- * Read the first block of the destination from the medium, and where write says
- * so write the same back and flush it (nobody else may use it then), all within
- * limit_ms.  What is on the network is asked by a connection of its own; where
- * the server takes only one at a time (it says so when nobody else has it),
- * nobody is asked once the mirror has that.
+ * Read the first block of the destination from the medium, write the same back
+ * and flush it, all within limit_ms; nobody else may use it yet.  What is on the
+ * network is asked by a connection of its own.
  */
-int live_probe(struct step_context *ctx, bool write, uint64_t limit_ms, struct err *err);
+int live_probe(struct step_context *ctx, uint64_t limit_ms, struct err *err);
+
+/*
+ * Of two that QEMU has: read the destination's first block, and have all that
+ * was written to either so far made durable.  QEMU flushes both while the guest waits for
+ * the pivot, so that here it is found whether that would take long, and what
+ * of it can be is done before.  Where a server takes one client at a time, and
+ * that is QEMU, it is not asked.
+ */
+int live_flush(struct step_context *ctx, uint64_t limit_ms, struct err *err);
 
 #endif

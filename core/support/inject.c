@@ -47,6 +47,14 @@ void inject_kill_at(const char *what, uint64_t number)
 		inject_die();
 }
 
+void inject_stop_at(const char *what, uint64_t number)
+{
+	uint64_t wanted;
+
+	if (inject_number(what, &wanted) && wanted == number)
+		raise(SIGSTOP);
+}
+
 void inject_kill_past(const char *what, uint64_t number)
 {
 	uint64_t wanted;

@@ -34,6 +34,8 @@
  *   kill-suspend:1         SIGKILL itself before a domain is suspended to move several of its disks;
  *                          2: when it is, 3: when it goes on
  *   kill-pivot:N           the same before (1, 3, 5, ...) and after (2, 4, 6, ...) the pivot of each disk
+ *   stop-pivot:N           stop itself (SIGSTOP) before the pivot of the Nth disk
+ *   settle-limit:N         wait N milliseconds only for a libvirt that is silent around a pivot
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   without-zstd:1         this volmig has no libzstd
  *   damage-frame:N         the Nth frame that each compressed channel sends says something that cannot be
@@ -62,6 +64,9 @@ void inject_kill_at(const char *what, uint64_t number);
 /* ... when number has reached or passed it. */
 void inject_kill_past(const char *what, uint64_t number);
 
+/* Stop ourselves, until somebody sends SIGCONT. */
+void inject_stop_at(const char *what, uint64_t number);
+
 /* Does [offset, offset + length) cover the number of WHAT?  True once. */
 bool inject_covers(const char *what, uint64_t offset, uint64_t length);
 
@@ -86,6 +91,12 @@ static inline void inject_kill_at(const char *what, uint64_t number)
 }
 
 static inline void inject_kill_past(const char *what, uint64_t number)
+{
+	(void)what;
+	(void)number;
+}
+
+static inline void inject_stop_at(const char *what, uint64_t number)
 {
 	(void)what;
 	(void)number;
