@@ -238,6 +238,16 @@ char *live_network_name(const struct virt_source *source)
 	return text;
 }
 
+/* An export's text, as virt_source_text() makes it. */
+static char *nbd_text(const char *socket, const char *host, const char *port, const char *name)
+{
+	bool is_ipv6 = host && strchr(host, ':');
+
+	return socket ? text_format("nbd:%s%s%s", socket, name ? "/" : "", name ? name : "") :
+	       text_format("nbd:%s%s%s:%s%s%s", is_ipv6 ? "[" : "", host ? host : "", is_ipv6 ? "]" : "",
+			   port ? port : NBD_PORT, name ? "/" : "", name ? name : "");
+}
+
 /* The innermost layer of a "json:{...}" that describes layers. */
 static char *of_json(const char *file)
 {
@@ -253,9 +263,7 @@ static char *of_json(const char *file)
 		const char *host = json_get_string(layer, "server.host") ?: json_get_string(layer, "host");
 		const char *port = json_get_string(layer, "server.port") ?: json_get_string(layer, "port");
 
-		text = path ? text_format("nbd:%s%s%s", path, name ? "/" : "", name ? name : "") :
-		       text_format("nbd:%s:%s%s%s", host ? host : "", port ? port : NBD_PORT,
-				   name ? "/" : "", name ? name : "");
+		text = nbd_text(path, host, port, name);
 	} else if (!strcmp(json_get_string(layer, "driver") ?: "", "rbd")) {
 		text = text_format("rbd:/%s/%s", json_get_string(layer, "pool") ?: "",
 				   json_get_string(layer, "image") ?: "");
@@ -276,11 +284,7 @@ char *live_network_of_qemu(const char *file)
 	if (strncmp(file, "nbd", 3) || !strstr(file, "://"))
 		return NULL;
 	nbd_uri_split(file, &uri);
-	if (uri.socket)
-		text = text_format("nbd:%s%s%s", uri.socket, uri.name ? "/" : "", uri.name ? uri.name : "");
-	else
-		text = text_format("nbd:%s:%s%s%s", uri.host ? uri.host : "", uri.port ? uri.port : NBD_PORT,
-				   uri.name ? "/" : "", uri.name ? uri.name : "");
+	text = nbd_text(uri.socket, uri.host, uri.port, uri.name);
 	nbd_uri_free(&uri);
 	return text;
 }

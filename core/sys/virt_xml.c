@@ -91,8 +91,10 @@ static void in_source(struct virt_source *source, const char *name, const char *
 		const char *host = attribute(attributes, "name");
 
 		set(&source->socket, attribute(attributes, "socket"));
+		/* An IPv6 address in brackets, as in a URI. */
 		if (host)
-			source->host = port ? text_format("%s:%s", host, port) : text_copy(host);
+			source->host = text_format(strchr(host, ':') ? "[%s]%s%s" : "%s%s%s", host, port ? ":" : "",
+						   port ? port : "");
 	} else if (!strcmp(name, "config")) {
 		set(&source->conf, attribute(attributes, "file"));
 	} else if (!strcmp(name, "auth")) {

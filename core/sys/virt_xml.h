@@ -16,7 +16,7 @@ struct virt_source {
 	char *type;		/* "file", "block", "network", "volume", ...; NULL: there is none */
 	char *path;		/* file, block, dir: as written */
 	char *protocol, *name;	/* network: "nbd", "rbd", ... and the export or image */
-	char *host, *socket;	/* network: the first host ("h" or "h:port"), or a unix socket */
+	char *host, *socket;	/* network: the first host ("h", "h:port", "[::1]:port"), or a unix socket */
 	char *conf, *user;	/* network: a file of its configuration, who asks; or NULL */
 	bool tls;
 	char *pool, *volume;	/* volume: of a storage pool */
