@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engines/disk_attach.h"
 #include "inspect.h"
@@ -46,6 +47,25 @@ static int connect_to(const struct perform_options *options, struct virt **ret_v
 	return err_next(err, "start libvirtd, or name it by --connect");
 }
 
+/*
+ * From the first look until libvirt has it no job begins, nor another attachment.
+ * *ret_lock -1: there are no jobs, nor can there be any.
+ */
+static int lock_jobs(const struct perform_options *options, bool dry_run, int *ret_lock, struct err *err)
+{
+	char *state_dir = job_state_dir(options->state_dir);
+	struct err none = ERR_INIT;
+	int ret = 0;
+
+	*ret_lock = -1;
+	if (!dry_run && job_state_dir_make(state_dir, &none) == 0) {
+		*ret_lock = job_lock_store(state_dir, err);
+		ret = *ret_lock < 0 ? -1 : 0;
+	}
+	free(state_dir);
+	return ret;
+}
+
 /* A volume that a job moves is nobody's to attach until that has ended. */
 static int check_jobs(const struct perform_options *options, const struct facts *facts, struct err *err)
 {
@@ -63,14 +83,16 @@ int perform_attach_domain(const char *volume, bool raw, const struct disk_attach
 	struct disk_attachment attachment = { .already = false };
 	struct facts facts = { 0 };
 	struct virt *virt;
-	int ret = -1;
+	int ret = -1, lock = -1;
 
-	if (connect_to(options, &virt, err) == 0 &&
+	if (connect_to(options, &virt, err) == 0 && lock_jobs(options, disk->dry_run, &lock, err) == 0 &&
 	    inspect_named(volume, SPEC_VOLUME, INSPECT_USES, &facts, err) == 0 &&
 	    plan_check_volume(&facts, raw, err) == 0 && check_jobs(options, &facts, err) == 0)
 		ret = disk_attach(virt, &facts, disk, &attachment, err);
 	if (ret == 0)
 		*ret_report = report("attach", &facts, volume, disk, &attachment);
+	if (lock >= 0)
+		close(lock);
 	facts_free(&facts);
 	return ret;
 }

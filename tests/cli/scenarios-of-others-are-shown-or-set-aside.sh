@@ -26,12 +26,12 @@ complaints() {
 # holds LIST NAMES: and the list has just these.
 holds() {
 	is "$1: what is named is there" "$(complaints "$TOP/$1")" ''
-	is "$1: nothing is left out" "$(sed -n 's/^\(S[0-9]*\) .*/\1/p' "$TOP/$1" | xargs)" "$2"
+	is "$1: nothing is left out" "$(sed -n 's/^\([SF][0-9]*\) .*/\1/p' "$TOP/$1" | xargs)" "$2"
 }
 
 holds tests/lvm/SCENARIOS \
 	"$(seq -f S%02g 1 7 | xargs) S10 S11 S12 S14 S15 S17 $(seq -f S%g 26 43 | xargs)"
-holds tests/live/SCENARIOS "S08 $(seq -f S%g 56 79 | xargs)"
+holds tests/live/SCENARIOS "S08 $(seq -f S%g 56 79 | xargs) $(seq -f F%02g 1 31 | xargs)"
 
 cat >"$scratch/bad" <<-LIST
 	S1 | a test that is not there | tests/live/nothing.sh: x

@@ -88,4 +88,16 @@ must_fail 137 'a job holds a volume' \
 must_fail 3 'which is not attached meanwhile' "$VOLMIG" attach ./moved.img off
 has 'because of that' 'job'
 
+# No job begins while one is attached, and none is attached while a job begins.
+flock "$VOLMIG_STATE_DIR/jobs" sleep 60 &
+holder=$!
+wait_until sh -c "! flock -n '$VOLMIG_STATE_DIR/jobs' true"
+"$VOLMIG" attach --config ./other.img off >out 2>&1 &
+pid=$!
+ok 'a job is about to begin: attach waits for it' wait_until grep -q -e "-> FLOCK.* $pid " /proc/locks
+is 'nothing is attached yet' "$(disk_source off vdc --inactive)" ''
+pkill -P $holder
+wait $pid
+is 'it has begun: then it is' "$? $(disk_source off vdc --inactive)" "0 $work/other.img"
+
 done_testing

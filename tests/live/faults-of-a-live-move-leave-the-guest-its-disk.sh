@@ -72,6 +72,8 @@ pid=$!
 mirrors() { virsh dumpxml web | grep -q '<mirror'; }
 ok 'a mirror runs' wait_until mirrors
 must_fail 3 'the same disk a second time is refused' "$VOLMIG" swap --create web vda ./y.raw
+must_fail 3 'nor is it detached meanwhile' "$VOLMIG" detach vda web
+has 'because of that' 'a block job is on vda'
 kill -TERM $pid
 wait $pid
 is 'interrupted: status 4' $? 4
@@ -205,5 +207,25 @@ is 'QEMU is killed: rolled back' $? 1
 ok 'the disk is whole still' cmp data a.raw
 ok 'no file is left' test ! -e x.raw
 is 'nor a job' "$(job)" ''
+
+# --- libvirtd comes back without a domain whose QEMU goes on
+start_paused web
+must_fail 4 'held once more' "$VOLMIG" swap --cutover=manual --create web vda ./x.raw
+lost=$(cat "$virt/run/libvirt/qemu/web.pid")
+kill_libvirtd
+rm "$virt/run/libvirt/qemu/web.xml"
+start_libvirtd
+ok 'libvirt says that it is shut off' is_state web 'shut off'
+must_fail 5 'yet somebody has both volumes: unsure' "$VOLMIG" resume -q "$(job)"
+has 'who is told' 'says that it does not run, yet' "pid $lost"
+must_fail 5 'and no abort' "$VOLMIG" abort -q "$(job)"
+ok 'both volumes are kept' test -e a.raw -a -e x.raw
+must_fail 3 'nor is it moved as if it were nobody'"'"'s' "$VOLMIG" migrate -n ./a.raw ./y.raw
+kill -KILL "$lost"
+gone() { ! kill -0 "$lost"; }
+wait_until gone
+must_fail 1 'QEMU is gone: rolled back' "$VOLMIG" resume -q "$(job)"
+ok 'the disk is whole after all' cmp data a.raw
+ok 'and the new file gone' test ! -e x.raw
 
 done_testing
