@@ -310,7 +310,7 @@ int virt_open(const char *uri, uint64_t limit_ms, struct virt **ret_virt, struct
 		return -1;
 	}
 	virt = text_alloc(1, sizeof(*virt));
-	virt->uri = text_copy(uri);
+	virt->uri = uri ? text_format("%.*s", (int)strcspn(uri, " "), uri) : NULL;
 	virt->limit_ms = limit_ms;
 	virt->events = virt_events_new();
 	if (connect_again(virt, err) < 0) {

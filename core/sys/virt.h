@@ -43,7 +43,7 @@ struct virt_domain {
 };
 
 /*
- * uri NULL: libvirt's default for this user.  limit_ms: for each call; the
+ * uri NULL: libvirt's default for this user; it ends at a space.  limit_ms: for each call; the
  * second time the user asks to stop ends a wait at once.
  */
 int virt_open(const char *uri, uint64_t limit_ms, struct virt **ret_virt, struct err *err);

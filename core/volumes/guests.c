@@ -23,8 +23,11 @@
 
 #define CHAIN_MAX 64		/* longer ones do not end */
 
+#define URIS_MAX 8
+
 static char *wanted_uri;
 static struct virt *connection;
+static struct virt *others[URIS_MAX];	/* of the second, the third, ... that is named */
 static bool asked_before;
 
 void guests_set_uri(const char *uri)
@@ -33,6 +36,10 @@ void guests_set_uri(const char *uri)
 		return;
 	virt_close(connection);
 	connection = NULL;
+	for (size_t i = 0; i < URIS_MAX; i++) {
+		virt_close(others[i]);
+		others[i] = NULL;
+	}
 	free(wanted_uri);
 	wanted_uri = text_copy(uri);
 }
@@ -81,13 +88,23 @@ const char *guests_uri(void)
 	return uri && *uri ? uri : NULL;
 }
 
-int guests_connection(struct virt **ret_virt, struct err *err)
+static int connect_once(const char *uri, struct virt **ret_virt, struct err *err)
 {
-	const char *uri = guests_uri();
 	uint64_t limit_ms;
 
 	if (!inject_number("virt-limit", &limit_ms))
 		limit_ms = VIRT_LIMIT_MS;
+	if (*ret_virt || virt_open(uri, limit_ms, ret_virt, err) == 0)
+		return 0;
+	err->class = ERR_REFUSED;
+	err_context(err, "cannot ask which domains use a volume");
+	return err_next(err, "start libvirtd or name another by --connect; --connect=none asks nobody, for volumes that are no guest's");
+}
+
+int guests_connection(struct virt **ret_virt, struct err *err)
+{
+	const char *uri = guests_uri();
+
 	*ret_virt = NULL;
 	if (uri && !strcmp(uri, "none"))
 		return 0;
@@ -98,11 +115,8 @@ int guests_connection(struct virt **ret_virt, struct err *err)
 		err_set(err, ERR_REFUSED, "libvirt", "the libvirtd that was asked before is gone");
 		return err_next(err, "start it, then try again");
 	}
-	if (!connection && virt_open(uri, limit_ms, &connection, err) < 0) {
-		err->class = ERR_REFUSED;
-		err_context(err, "cannot ask which domains use a volume");
-		return err_next(err, "start libvirtd or name another by --connect; --connect=none asks nobody, for volumes that are no guest's");
-	}
+	if (connect_once(uri, &connection, err) < 0)
+		return -1;
 	asked_before = true;
 	*ret_virt = connection;
 	return 0;
@@ -362,10 +376,50 @@ static int complete(struct virt *virt, struct guest_use *use, struct err *err)
 	return 0;
 }
 
-int guests_look(struct facts *facts, struct err *err)
+static int look_at_all(struct facts *facts, struct virt *virt, struct err *err)
 {
 	struct virt_domain *domains = NULL;
 	size_t count = 0;
+	int ret = virt_list(virt, &domains, &count, err);
+
+	for (size_t i = 0; ret == 0 && i < count; i++)
+		ret = look_at_domain(facts, virt, &domains[i], err);
+	virt_domains_free(domains, count);
+	return ret;
+}
+
+/* Those that other libvirts than the first have: nothing is done to them, but what they use is in use. */
+static int look_at_others(struct facts *facts, struct err *err)
+{
+	const char *uri = guests_uri();
+	int ret = 0;
+
+	for (size_t k = 0; ret == 0 && uri && (uri = strchr(uri, ' ')); k++) {
+		struct facts theirs = *facts;
+
+		uri += strspn(uri, " ");
+		if (!*uri)
+			break;
+		if (k == URIS_MAX)
+			return err_set(err, ERR_REFUSED, "--connect", "no more than %d libvirts are asked", URIS_MAX + 1);
+		theirs.guests = NULL;
+		theirs.guest_count = 0;
+		ret = connect_once(uri, &others[k], err);
+		if (ret == 0)
+			ret = look_at_all(&theirs, others[k], err);
+		for (size_t i = 0; ret == 0 && i < theirs.guest_count; i++) {
+			char *text = describe(&theirs.guests[i]);
+
+			text_list_add(&facts->uses, text_format("%s at %.*s", text, (int)strcspn(uri, " "), uri));
+			free(text);
+		}
+		guests_free(theirs.guests, theirs.guest_count);
+	}
+	return ret;
+}
+
+int guests_look(struct facts *facts, struct err *err)
+{
 	struct virt *virt;
 	int ret = -1;
 
@@ -373,17 +427,14 @@ int guests_look(struct facts *facts, struct err *err)
 		return -1;
 	if (!virt)
 		return 0;
-	if (virt_list(virt, &domains, &count, err) < 0)
+	if (look_at_all(facts, virt, err) < 0)
 		goto out;
-	for (size_t i = 0; i < count; i++)
-		if (look_at_domain(facts, virt, &domains[i], err) < 0)
-			goto out;
 	for (size_t i = 0; i < facts->guest_count; i++) {
 		if (complete(virt, &facts->guests[i], err) < 0)
 			goto out;
 		text_list_add(&facts->uses, text_copy(facts->guests[i].text));
 	}
-	ret = 0;
+	ret = look_at_others(facts, err);
 out:
 	if (ret < 0) {
 		err->class = ERR_REFUSED;
@@ -391,7 +442,6 @@ out:
 		if (!*err->next)
 			err_next(err, "see what is the matter with libvirtd, then try again");
 	}
-	virt_domains_free(domains, count);
 	return ret;
 }
 

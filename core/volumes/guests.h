@@ -37,7 +37,8 @@ struct guest_use {
  * tells it once, and every look at a volume has to ask the same one.  NULL is
  * libvirt's default, and then nobody is asked where no libvirtd listens on its
  * local socket: no guest can use a volume on a host without one.  "none": nobody
- * is asked.
+ * is asked.  Several with spaces between them: the first has the domains that
+ * anything is done to, and the volumes that domains of the others use are in use.
  */
 void guests_set_uri(const char *uri);
 

@@ -121,6 +121,24 @@ virsh -q define boots.xml
 in_use 'a kernel' ./kernel.img 'kernel of domain boots (shut off)'
 ok 'and nobody else uses what no domain names' "$VOLMIG" migrate -n ./lone.img place/
 
+# Another libvirtd, with domains of its own.
+image theirs.img
+"$virtd" start "$virt/2" "$TOP/build/guest/qemu-cache" || exit 99
+at_exit "'$virtd' stop '$virt/2'"
+second=$("$virtd" uri "$virt/2")
+domain_xml far "$work/theirs.img" >far.xml
+virsh -q -c "$second" define far.xml
+ok 'one libvirt knows nothing of what the domains of another use' "$VOLMIG" migrate -n ./theirs.img place/
+both="$LIBVIRT_DEFAULT_URI $second"
+must_fail 3 'of two both are asked' "$VOLMIG" --connect="$both" migrate -n ./theirs.img place/
+has 'and which it is is told' "in use: disk vda of domain far (shut off) at $second"
+must_fail 3 'the first as before' "$VOLMIG" --connect="$second  $LIBVIRT_DEFAULT_URI" copy -n --into-existing ./lone.img ./shared.img
+has 'by its users' 'disk vda of domain one (shut off, shareable) at'
+ok 'a volume that nobody of either has' "$VOLMIG" --connect="$both" migrate -n ./lone.img place/
+"$virtd" stop "$virt/2"
+must_fail 3 'one of them is gone: nobody can tell' "$VOLMIG" --connect="$both" migrate -n ./lone.img place/
+has 'which is said' 'cannot ask which domains use'
+
 # A daemon that hangs is not the same as none.
 kill -STOP "$(cat "$virt/libvirtd.pid")"
 at_exit "kill -CONT $(cat "$virt/libvirtd.pid")"
