@@ -357,29 +357,31 @@ static struct nbd *new_export(const char *uri, const char *name, uint64_t limit_
 	return nbd;
 }
 
+/* What both ways to open have in common from there on; h is handed over.  status: of libnbd's call that began it. */
+static int finish_open(struct nbd **ret, struct nbd *nbd, struct nbd_handle *h, int status, struct err *err)
+{
+	if (status < 0) {
+		say(nbd, err, "cannot connect");
+		nbd_lib.nbd_close(h);
+	} else if (add_connection(nbd, h, err) == 0 && look(nbd, err) == 0) {
+		*ret = nbd;
+		return 0;
+	}
+	nbd_export_close(nbd);
+	return -1;
+}
+
 int nbd_export_open_uri(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
 			struct err *err)
 {
 	struct nbd *nbd = new_export(uri, name, limit_ms, err);
-	struct nbd_handle *h;
+	struct nbd_handle *h = nbd ? new_handle(nbd, NULL, err) : NULL;
 
-	if (!nbd)
+	if (!h) {
+		nbd_export_close(nbd);
 		return -1;
-	h = new_handle(nbd, NULL, err);
-	if (!h)
-		goto fail;
-	if (nbd_lib.nbd_aio_connect_uri(h, uri) < 0) {
-		say(nbd, err, "cannot connect");
-		nbd_lib.nbd_close(h);
-		goto fail;
 	}
-	if (add_connection(nbd, h, err) < 0 || look(nbd, err) < 0)
-		goto fail;
-	*ret = nbd;
-	return 0;
-fail:
-	nbd_export_close(nbd);
-	return -1;
+	return finish_open(ret, nbd, h, nbd_lib.nbd_aio_connect_uri(h, uri), err);
 }
 
 int nbd_export_open_socket(struct nbd **ret, int fd, const char *export_name, const char *name,
@@ -390,21 +392,11 @@ int nbd_export_open_socket(struct nbd **ret, int fd, const char *export_name, co
 
 	if (!h) {
 		close(fd);
-		goto fail;
+		nbd_export_close(nbd);
+		return -1;
 	}
 	/* From here on the descriptor is libnbd's. */
-	if (nbd_lib.nbd_aio_connect_socket(h, fd) < 0) {
-		say(nbd, err, "cannot connect");
-		nbd_lib.nbd_close(h);
-		goto fail;
-	}
-	if (add_connection(nbd, h, err) < 0 || look(nbd, err) < 0)
-		goto fail;
-	*ret = nbd;
-	return 0;
-fail:
-	nbd_export_close(nbd);
-	return -1;
+	return finish_open(ret, nbd, h, nbd_lib.nbd_aio_connect_socket(h, fd), err);
 }
 
 const struct nbd_info *nbd_export_info(const struct nbd *nbd)
