@@ -10,6 +10,7 @@
 #	WITHOUT_LIBVIRT=1	leave guests out; such a program says so when asked for one
 #	WITHOUT_NBD=1		leave NBD exports out, and what stands on them
 #	WITHOUT_ZSTD=1		nothing is compressed on its way to another host
+#	WITHOUT_RBD=1		leave Ceph RBD images out
 #	WITHOUT_SYSTEMD=1	no fields for systemd's journal, only priorities
 #	CC=clang		the compiler; CFLAGS, CPPFLAGS, LDFLAGS as ever
 #	DESTDIR= prefix=	where `make install' puts things (prefix: /usr/local)
@@ -62,6 +63,7 @@ BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Icore \
 	$(if $(WITHOUT_LIBVIRT),-DVOLMIG_WITHOUT_LIBVIRT) \
 	$(if $(WITHOUT_NBD),-DVOLMIG_WITHOUT_NBD) \
 	$(if $(WITHOUT_ZSTD),-DVOLMIG_WITHOUT_ZSTD) \
+	$(if $(WITHOUT_RBD),-DVOLMIG_WITHOUT_RBD) \
 	$(if $(WITHOUT_SYSTEMD),-DVOLMIG_WITHOUT_SYSTEMD)
 # glibc warns about _FORTIFY_SOURCE without optimization.
 HARDEN = -fstack-protector-strong \

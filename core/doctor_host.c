@@ -14,6 +14,7 @@
 #include "sys/lvm.h"
 #include "sys/nbd.h"
 #include "sys/program.h"
+#include "sys/rbd.h"
 #include "sys/tool.h"
 #include "sys/virt.h"
 
@@ -134,7 +135,10 @@ void doctor_methods(struct doctor *doctor)
 	}
 	doctor_method(doctor, "nbd", nbd_export_missing(), "libnbd0");
 	doctor_tool(doctor, "images", (const char *const[]){ "qemu-img", "qemu-storage-daemon|qemu-nbd", NULL });
-	doctor_tool(doctor, "rbd", (const char *const[]){ "rbd", "qemu-storage-daemon|qemu-nbd", NULL });
+	if (rbd_image_missing())
+		doctor_method(doctor, "rbd", rbd_image_missing(), "librbd1");
+	else
+		doctor_tool(doctor, "rbd", (const char *const[]){ "qemu-storage-daemon|qemu-nbd", NULL });
 	doctor_tool(doctor, "hosts", (const char *const[]){ "ssh", "nbdkit", NULL });
 	iscsi = iscsi_missing(&package);
 	doctor_method(doctor, "iscsi", iscsi, package);

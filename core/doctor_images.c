@@ -55,7 +55,7 @@ static void look_into(struct doctor *doctor, const struct facts *end, struct tex
 		return;
 	}
 	text_list_add(seen, key);
-	if (rbd_list(&name, &images, &err) < 0) {
+	if (rbd_image_list(&name, PREFIX, &images, &err) < 0) {
 		char *note = text_format("pool %s cannot be looked into: %s", name.pool, err.cause);
 
 		doctor_note(doctor, "images", note);

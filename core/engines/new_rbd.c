@@ -26,7 +26,7 @@ static struct rbd_name name_of(const struct move *move, const char *image)
 /* The id of the image of that name, free it; NULL and *err not set: there is none. */
 static char *id_of(const struct rbd_name *name, struct rbd_image *image, struct err *err)
 {
-	return rbd_look(name, false, image, err) == 1 ? text_copy(image->id) : NULL;
+	return rbd_image_look(name, false, image, err) == 1 ? text_copy(image->id) : NULL;
 }
 
 /* Is the image of that name the one with that id?  1 yes, 0 no or there is none, -1 error. */
@@ -73,7 +73,7 @@ static bool looks_unwritten(const struct step_context *ctx, const struct rbd_nam
 			    const struct rbd_image *image)
 {
 	return image->bytes == move_new_bytes(ctx->move) && !image->snapshots && !image->parent &&
-	       rbd_allocated(name, image->bytes) == 0;
+	       rbd_image_allocated(name, image->bytes) == 0;
 }
 
 static int refuse_taken(const char *path, struct err *err)
@@ -91,20 +91,20 @@ static int clear_name(const struct step_context *ctx, const struct rbd_name *nam
 		      struct err *err)
 {
 	struct rbd_image image = { 0 };
-	int found = rbd_look(name, true, &image, err);
+	int found = rbd_image_look(name, true, &image, err);
 	bool is_ours = ctx->again && found == 1 && !image.watchers.count && looks_unwritten(ctx, name, &image);
 
 	rbd_image_free(&image);
 	if (found <= 0)
 		return found;
 	if (is_ours)
-		return rbd_remove(name, err);
+		return rbd_image_remove(name, err);
 	return refuse_taken(path, err);
 }
 
 static int make(const struct step_context *ctx, const struct rbd_name *name, const char *path, struct err *err)
 {
-	if (rbd_create(name, move_new_bytes(ctx->move), err) == 0)
+	if (rbd_image_create(name, move_new_bytes(ctx->move), err) == 0)
 		return 0;
 	return err->number == EEXIST ? refuse_taken(path, err) : -1;
 }
@@ -160,7 +160,7 @@ static int create_undo(struct step_context *ctx, struct err *err)
 		struct rbd_name name = name_of(move, names[i]);
 		char *path = text_format("rbd:%s/%s", name.pool, name.image);
 		struct rbd_image image = { 0 };
-		int found = rbd_look(&name, false, &image, err);
+		int found = rbd_image_look(&name, false, &image, err);
 		/* A crash may have come before the id was recorded; then by its name, and by its looks. */
 		bool is_ours = found == 1 && (target->kind ? !strcmp(image.id, target->qemu->id) :
 					      i == 0 && looks_unwritten(ctx, &name, &image));
@@ -169,7 +169,7 @@ static int create_undo(struct step_context *ctx, struct err *err)
 		if (is_ours && target->kind)
 			ret = check_source_stands(ctx, path, err);
 		if (is_ours && ret == 0)
-			ret = rbd_remove(&name, err);
+			ret = rbd_image_remove(&name, err);
 		rbd_image_free(&image);
 		if (ret < 0 && ctx->forget) {
 			text_list_add(&ctx->record->notes, text_format("left behind, if it still exists: %s", path));
@@ -201,7 +201,7 @@ enum step_result rbd_publish(struct step_context *ctx, struct err *err)
 	enum step_result result = STEP_STOPPED;
 	int there = is_image(&temp, target->qemu->id, err);
 
-	if (there > 0 && rbd_rename(&temp, move->name, err) < 0) {
+	if (there > 0 && rbd_image_rename(&temp, move->name, err) < 0) {
 		if (err->number == EEXIST)
 			err_set(err, ERR_STOPPED, path, "something of that name has appeared since the job was planned");
 		there = -1;
@@ -252,17 +252,17 @@ enum step_result rbd_retire(struct step_context *ctx, struct err *err)
 		else if (!now.kind)
 			result = STEP_DONE;	/* an earlier run was here */
 		else if (step_check_source(ctx, ctx->move->wipe == WIPE_NONE, NULL, err) < 0 ||
-			 rbd_rename(&name, aside.image, err) < 0)
+			 rbd_image_rename(&name, aside.image, err) < 0)
 			there = -1;
 		else
 			there = is_image(&aside, src->qemu->id, err);
 		facts_free(&now);
 		if (there == 0 && result != STEP_DONE) {
-			rbd_rename(&aside, name.image, &(struct err)ERR_INIT);
+			rbd_image_rename(&aside, name.image, &(struct err)ERR_INIT);
 			err_set(err, ERR_STOPPED, src->path, "the source is not the image that was copied");
 		}
 	}
-	if (there > 0 && rbd_remove(&aside, err) == 0)
+	if (there > 0 && rbd_image_remove(&aside, err) == 0)
 		result = STEP_DONE;
 out:
 	if (result == STEP_STOPPED)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Ceph RBD images, by the rbd tool: what they are, made, renamed, removed.
- * Every call is under a time limit, and so is what the tool does by itself: a
- * cluster that does not answer would keep it for ever.
+ * Ceph RBD images, by librbd: what they are, made, renamed, removed.  Every
+ * call is under a time limit, and so is what the library does by itself: a
+ * cluster that does not answer would keep it for ever.  The first call for a
+ * cluster loads the library and connects, the others only ask.
+ *
+ * The functions are called rbd_image_*, for librbd has taken the shorter names.
  */
 #ifndef SYS_RBD_H
 #define SYS_RBD_H
@@ -30,29 +33,33 @@ struct rbd_image {
 	struct text_list watchers;	/* addresses of clients that have it open */
 };
 
+/* Why there is no librbd to be had, or NULL. */
+const char *rbd_image_missing(void);
+
 void rbd_image_free(struct rbd_image *image);
 
 /*
  * Look at it, and where watchers is true at who has it open.  1 there it is, 0 there is no such image (in a pool that exists),
  * -1 error: no cluster, no right to, no pool (ERR_REFUSED).
  */
-int rbd_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err);
+int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err);
 
 /* 0: the image of that name is the one with that id; else err says what there is. */
-int rbd_check_id(const struct rbd_name *name, const char *id, struct err *err);
+int rbd_image_check_id(const struct rbd_name *name, const char *id, struct err *err);
 
 /* How much of it is allocated, as the cluster counts; bytes when it does not tell. */
-uint64_t rbd_allocated(const struct rbd_name *name, uint64_t bytes);
+uint64_t rbd_image_allocated(const struct rbd_name *name, uint64_t bytes);
 
 /* ERR_FAILED, number EEXIST: there is one of that name. */
-int rbd_create(const struct rbd_name *name, uint64_t bytes, struct err *err);
-int rbd_rename(const struct rbd_name *name, const char *to, struct err *err);
+int rbd_image_create(const struct rbd_name *name, uint64_t bytes, struct err *err);
+int rbd_image_rename(const struct rbd_name *name, const char *to, struct err *err);
 
 /* Waits for the watch of a client that has died to expire. */
-int rbd_remove(const struct rbd_name *name, struct err *err);
+int rbd_image_remove(const struct rbd_name *name, struct err *err);
 
-/* The names of all images of name->pool. */
-int rbd_list(const struct rbd_name *name, struct text_list *ret_images, struct err *err);
+/* The names of those images of name->pool that begin with prefix. */
+int rbd_image_list(const struct rbd_name *name, const char *prefix, struct text_list *ret_images,
+		   struct err *err);
 
 /*
  * For programs that use librados otherwise than by this file: an entry of the

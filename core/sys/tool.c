@@ -17,7 +17,6 @@ static const struct {
 	{ "qemu-img", "qemu-utils" },
 	{ "qemu-nbd", "qemu-utils" },
 	{ "qemu-storage-daemon", "qemu-system-common" },
-	{ "rbd", "ceph-common" },
 };
 
 const char *tool_package(const char *name)

@@ -241,7 +241,7 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	/* Is there a pool, and may we look into it?  No image has such a name. */
 	if (!name.image)
 		name.image = ".volmig";
-	found = rbd_look(&name, flags & INSPECT_USES, &image, err);
+	found = rbd_image_look(&name, flags & INSPECT_USES, &image, err);
 	if (found < 0)
 		return -1;
 	facts->path = text_format("rbd:%s%s%s", qemu->pool, qemu->image ? "/" : "", qemu->image ? qemu->image : "");
@@ -256,7 +256,7 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	qemu->parent = image.parent;
 	qemu->snapshots = image.snapshots;
 	qemu->object_bytes = image.object_bytes;
-	facts->allocated = flags == INSPECT_OUTSIDE ? image.bytes : rbd_allocated(&name, image.bytes);
+	facts->allocated = flags == INSPECT_OUTSIDE ? image.bytes : rbd_image_allocated(&name, image.bytes);
 	for (size_t i = 0; (flags & INSPECT_USES) && i < image.watchers.count; i++)
 		text_list_add(&facts->uses, text_format("open by a client of the cluster at %s",
 							image.watchers.items[i]));
