@@ -111,6 +111,13 @@ static int make(struct child *child, const struct rbd_name *name, const char *ob
 	return 0;
 }
 
+static bool has_ended(const struct child *child)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+}
+
 /* The one that speaks to that cluster as that user. */
 static struct child *find(const struct rbd_name *name, const char *object, struct err *err)
 {
@@ -119,7 +126,7 @@ static struct child *find(const struct rbd_name *name, const char *object, struc
 
 	for (size_t i = 0; i < CHILDREN; i++) {
 		child = &children[i];
-		if (child->pid && child->owner != getpid())
+		if (child->pid && (child->owner != getpid() || has_ended(child)))
 			end(child);
 		if (child->pid && is_same(child->conf, name->conf) && is_same(child->user, name->user))
 			return child;

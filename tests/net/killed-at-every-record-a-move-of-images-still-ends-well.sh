@@ -12,10 +12,32 @@ truncate -s 3300352 original	# a size that images have
 sum=$(sum_of original)
 qemu-img convert -f raw -O qcow2 original original.qcow2
 
+# A Ceph cluster for "rbd-new" and "rbd-out".
+ceph="$TOP/tests/lab/ceph-lab"
+cluster=
+unset CEPH_CONF CEPH_ARGS
+start_cluster() {
+	cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
+	at_exit "'$ceph' stop '$cluster'"
+	"$ceph" start "$cluster" >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
+	conf=$cluster/ceph.conf
+}
+rbd() {
+	timeout 60 rbd --conf "$conf" "$@"
+}
+images() {
+	rbd ls | tr '\n' ' '
+}
+
 prepare() {
 	rm -rf a b "$VOLMIG_STATE_DIR"
 	mkdir a b
+	[ -z "$cluster" ] || for image in $(images); do
+		rbd rm --no-progress "rbd/$image" 2>/dev/null
+	done
 	case $kind in
+	rbd-new) cp --sparse=always original a/v.img ;;
+	rbd-out) rbd import --no-progress original rbd/v ;;
 	new) cp --sparse=always original a/v.img ;;
 	*) cp --sparse=always original.qcow2 a/v.qcow2 ;;
 	esac
@@ -25,6 +47,8 @@ move() {
 	case $kind in
 	new) "$bin" migrate -q ./a/v.img qcow2:b/ ;;
 	out) "$bin" migrate -q qcow2:a/v.qcow2 ./b/ ;;
+	rbd-new) "$bin" migrate -q ./a/v.img "rbd:rbd:conf=$conf" ;;
+	rbd-out) "$bin" migrate -q "rbd:rbd/v:conf=$conf" ./b/ ;;
 	esac
 }
 
@@ -37,11 +61,27 @@ whole() {
 	esac
 }
 
-# ends SOURCE DESTINATION: which of them there are in the end, one and whole.
+# The one image of the pool is the volume, and there is no file; or there is no image.
+check_pool() {
+	case $1 in
+	yes)
+		[ "$(images)" = 'v ' ] || { echo "in the pool: $(images)"; return; }
+		[ -z "$(find a b -type f)" ] || { echo "files: $(find a b -type f)"; return; }
+		[ "$(rbd export --no-progress rbd/v - 2>/dev/null | md5sum)" = "$sum" ] || echo 'not whole'
+		;;
+	no) [ -z "$(images)" ] || echo "in the pool: $(images)" ;;
+	esac
+}
+
+# check_end a|b: of source and destination that one is there in the end, and it is whole.
 check_end() {
 	left=$(nothing_left a b)
 	[ -z "$left" ] || { echo "left: $left"; return; }
 	wait_until no_servers || { echo "left: $(servers)"; return; }
+	case $kind$1 in
+	rbd-newb | rbd-outa) check_pool yes; return ;;
+	rbd-*) check_pool no ;;
+	esac
 	[ "$(find a b -type f | wc -l)" = 1 ] || { echo "not one file: $(find a b -type f)"; return; }
 	whole "$(find "$1" -type f)" || echo "not whole, or not in $1"
 }
@@ -64,24 +104,37 @@ end_by_abort() {
 	esac
 }
 
-for kind in ${KINDS:-new out}; do
-	# All of it takes minutes: HOW='before/resume before/abort after/resume after/abort'.
+# All of it takes minutes: KINDS='new out rbd-new rbd-out' EVERY=1
+# HOW='before/resume before/abort after/resume after/abort'.
+for kind in ${KINDS:-new out rbd-new rbd-out}; do
+	every=1
 	case $kind in
-	new) some=after/either ;;
+	new | rbd-new) some=after/either ;;
 	*) some=before/either ;;
 	esac
+	case $kind in
+	rbd-*)
+		missing=$("$ceph" missing)
+		if [ -n "$missing" ] || ! qemu-img --help | grep -qw rbd; then
+			skip "$kind: images of a Ceph cluster" "needs the packages ${missing:-qemu-block-extra}"
+			continue
+		fi
+		[ -n "$cluster" ] || start_cluster
+		every=${EVERY:-5}
+		;;
+	esac
 	for how in ${HOW:-$some}; do
-		record=0
+		record=$((1 - every))
 		wrong=
 		while :; do
-			record=$((record + 1))
+			record=$((record + every))
 			prepare
 			status=0
 			VOLMIG_INJECT="kill-${how%/*}-record:$record" move 2>err || status=$?
 			[ $status = 137 ] || break
 			if [ "$(wc -l <"$VOLMIG_STATE_DIR/jobs/$(jobs_of)/journal.jsonl")" -ge 2 ]; then
 				end=${how#*/}
-				[ "$end" != either ] || [ $((record % 2)) = 0 ] || end=resume
+				[ "$end" != either ] || [ $((record / every % 2)) = 0 ] || end=resume
 				[ "$end" != either ] || end=abort
 				why=$("end_by_$end" 2>&1)
 			else
@@ -90,7 +143,7 @@ for kind in ${KINDS:-new out}; do
 			fi
 			[ -z "$why" ] || wrong="$wrong record $record: $why;"
 		done
-		is "$kind: killed $how: $((record - 1)) records" "$wrong" ''
+		is "$kind: killed $how: records up to $((record - 1))" "$wrong" ''
 		ok "$kind: killed $how: there were records, and without a kill it works" \
 			test $record -gt 10 -a "$status" = 0
 	done

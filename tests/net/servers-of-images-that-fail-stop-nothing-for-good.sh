@@ -89,11 +89,13 @@ else
 
 	begin 60s migrate ./a/web.img "rbd:rbd/one:conf=$conf" --keep-source
 	"$ceph" kill "$cluster" osd KILL
+	librbd=$(pgrep -P "$(pgrep -P $job_pid)" -x volmig)
+	ok 'librbd has a process of its own' kill -KILL "$librbd"
 	sleep 2
 	"$ceph" restart "$cluster" osd
 	end
-	is 'an OSD killed, and back: the copy goes on by itself' $status 0
-	is 'an OSD killed, and back: what is there is whole' "$(rbd_sum rbd/one)" "$sum"
+	is 'both killed, and the OSD back: the copy goes on by itself' $status 0
+	is 'both killed, and the OSD back: what is there is whole' "$(rbd_sum rbd/one)" "$sum"
 
 	begin 60s migrate ./a/web.img "rbd:rbd/two:conf=$conf" --keep-source
 	"$ceph" kill "$cluster" mon KILL
