@@ -156,8 +156,8 @@ static int run_steps(struct session *session, size_t before, struct err *err)
 	return -1;
 }
 
-/* There is a job of that id: is it just what is asked for? */
-static int take_up(struct session *session, const char *id, const json_t *wanted, struct err *err)
+/* There is a job of that id. */
+static int take_up(struct session *session, const char *id, struct err *err)
 {
 	struct job *job = &session->job;
 
@@ -167,8 +167,6 @@ static int take_up(struct session *session, const char *id, const json_t *wanted
 	session->attached = true;
 	if (!job->plan.serve)
 		return err_set(err, ERR_REFUSED, id, "is a job of that host itself");
-	if (wanted && !json_equal(wanted, json_object_get(job->plan.serve, "wanted")))
-		return err_set(err, ERR_REFUSED, id, "that host knows the job, for another move");
 	return 0;
 }
 
@@ -309,11 +307,15 @@ static int do_begin(struct session *session, const json_t *request, json_t *repl
 	(void)reply;
 	if (get_id(request, id, err) < 0)
 		return -1;
-	if (session->attached)
+	/* It may have it from a beginning that nobody was told of. */
+	if (session->attached && strcmp(session->job.id, id))
 		return err_set(err, ERR_REFUSED, id, "the channel has its job already");
-	if ((job_exists(session->state_dir, id) ? take_up(session, id, wanted, err) :
-	     begin_new(session, id, wanted, err)) < 0)
+	if (!session->attached && (job_exists(session->state_dir, id) ? take_up(session, id, err) :
+				   begin_new(session, id, wanted, err)) < 0)
 		return -1;
+	/* Is it just what is asked for? */
+	if (!json_equal(wanted, json_object_get(session->job.plan.serve, "wanted")))
+		return err_set(err, ERR_REFUSED, id, "that host knows the job, for another move");
 	if (session->job.ended || session->job.aborting)
 		return of_ended(session, "begin", err);
 	return get_ready(session, err);
@@ -330,7 +332,7 @@ static int do_attach(struct session *session, const json_t *request, json_t *rep
 	json_put(reply, "known", json_boolean(job_exists(session->state_dir, id)));
 	if (!json_get_bool(reply, "known"))
 		return 0;
-	if (take_up(session, id, NULL, err) < 0)
+	if (take_up(session, id, err) < 0)
 		return -1;
 	serve_renew(&session->job);
 	if (!session->job.ended)
