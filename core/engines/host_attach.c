@@ -47,16 +47,6 @@ static int loop_busy(struct err *err, const struct facts *facts, unsigned number
 	return err_next(err, "release it first: losetup -d /dev/loop%u", number);
 }
 
-static int in_use(struct err *err, const char *object, struct text_list *uses)
-{
-	char *text = text_list_join(uses);
-
-	err_set(err, ERR_REFUSED, object, "in use: %s", text);
-	free(text);
-	text_list_free(uses);
-	return err_next(err, "end that use first");
-}
-
 struct loop_search {
 	const struct subject *subject;
 	struct situation *now;
@@ -173,7 +163,7 @@ static int check_attach(const struct facts *facts, bool readonly, const struct s
 		uses_of_block(facts->path, facts->dev, &uses);
 	else
 		uses_of_file(facts->path, facts->dev, facts->ino, &uses);
-	return uses.count ? in_use(err, facts->spec, &uses) : 0;
+	return uses_refuse(facts->spec, &uses, err);
 }
 
 static void describe(struct host_attachment *ret, const struct facts *facts, uint32_t sector,
@@ -344,7 +334,7 @@ static int check_detach(const struct facts *facts, const struct situation *now,
 		ret->already = true;
 		return 0;
 	}
-	return uses.count ? in_use(err, ret->device, &uses) : 1;
+	return uses_refuse(ret->device, &uses, err) < 0 ? -1 : 1;
 }
 
 /* Say who it is that has it open, if that can be seen. */
@@ -354,7 +344,8 @@ static int still_open(const struct situation *now, const char *device, struct er
 	struct text_list uses = { 0 };
 
 	procs_open(&target, &uses);
-	return uses.count ? in_use(err, device, &uses) : -1;
+	uses_refuse(device, &uses, err);
+	return -1;
 }
 
 static int detach(const struct situation *now, struct host_attachment *ret, struct err *err)

@@ -44,19 +44,6 @@ static int find_given(const struct lun_now *now, struct given *ret, struct err *
 	return 0;
 }
 
-static int refuse_uses(const char *object, struct text_list *uses, struct err *err)
-{
-	char *text;
-
-	if (!uses->count)
-		return 0;
-	text = text_list_join(uses);
-	err_set(err, ERR_REFUSED, object, "in use: %s", text);
-	free(text);
-	text_list_free(uses);
-	return err_next(err, "end that use first");
-}
-
 static int check_uses(const struct given *given, struct err *err)
 {
 	struct text_list uses = { 0 };
@@ -65,7 +52,7 @@ static int check_uses(const struct given *given, struct err *err)
 	if (given->mapped && given->map.paths > 1)
 		return 0;
 	uses_of_block(given->path, given->dev, &uses);
-	return refuse_uses(given->path, &uses, err);
+	return uses_refuse(given->path, &uses, err);
 }
 
 static int flush_child(void *data)

@@ -2,10 +2,8 @@
 /* What was attached of iSCSI: a record for each LUN, and one for each session that we have logged in. */
 #include "engines/lun_record.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engines/record_file.h"
 #include "support/err.h"
@@ -185,30 +183,30 @@ int session_record_write(int dirfd, const char *name, const struct session_recor
 	return ret;
 }
 
+struct lun_search {
+	int dirfd;
+	int (*found)(const char *name, const struct lun_record *record, void *data);
+	void *data;
+};
+
+static int found_record(const char *name, void *data)
+{
+	const struct lun_search *search = data;
+	struct lun_record record;
+	struct err ignored = ERR_INIT;
+	int ret;
+
+	if (lun_record_read(search->dirfd, name, &record, &ignored) != 1)
+		return 0;
+	ret = search->found(name, &record, search->data);
+	lun_record_free(&record);
+	return ret;
+}
+
 int lun_record_each(int dirfd, int (*found)(const char *name, const struct lun_record *record, void *data),
 		    void *data)
 {
-	int fd = dirfd < 0 ? -1 : dup(dirfd), ret = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	struct lun_search search = { dirfd, found, data };
 
-	if (!dir && fd >= 0)
-		close(fd);
-	if (dir)
-		rewinddir(dir);
-	while (dir && !ret && (entry = readdir(dir))) {
-		struct lun_record record;
-		struct err ignored = ERR_INIT;
-		size_t len = strlen(entry->d_name);
-
-		if (strncmp(entry->d_name, LUN_RECORD_PREFIX, strlen(LUN_RECORD_PREFIX)) ||
-		    len < 5 || strcmp(entry->d_name + len - 5, ".json") ||
-		    lun_record_read(dirfd, entry->d_name, &record, &ignored) != 1)
-			continue;
-		ret = found(entry->d_name, &record, data);
-		lun_record_free(&record);
-	}
-	if (dir)
-		closedir(dir);
-	return ret;
+	return record_file_each(dirfd, LUN_RECORD_PREFIX, found_record, &search);
 }

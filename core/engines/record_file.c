@@ -2,9 +2,11 @@
 /* Small JSON files, one for each thing that is attached, in a directory that is locked meanwhile. */
 #include "engines/record_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -78,4 +80,27 @@ int record_file_remove(int dirfd, const char *name, struct err *err)
 	if (rc < 0 || fsync(dirfd) < 0)
 		return err_sys(err, errno, name, "cannot remove the record of what was attached");
 	return 0;
+}
+
+int record_file_each(int dirfd, const char *prefix, int (*found)(const char *name, void *data), void *data)
+{
+	static const char suffix[] = ".json";
+	int fd = dirfd < 0 ? -1 : dup(dirfd), ret = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	if (dir)
+		rewinddir(dir);
+	while (dir && !ret && (entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name);
+
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)) && len >= sizeof(suffix) &&
+		    !strcmp(entry->d_name + len - strlen(suffix), suffix))
+			ret = found(entry->d_name, data);
+	}
+	if (dir)
+		closedir(dir);
+	return ret;
 }

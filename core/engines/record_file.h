@@ -25,4 +25,10 @@ int record_file_read(int dirfd, const char *name, json_t **ret_json, struct err 
 int record_file_write(int dirfd, const char *name, const json_t *json, struct err *err);
 int record_file_remove(int dirfd, const char *name, struct err *err);
 
+/*
+ * Call found() for each record whose name begins with prefix, until it returns
+ * other than 0: that is returned.
+ */
+int record_file_each(int dirfd, const char *prefix, int (*found)(const char *name, void *data), void *data);
+
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/clock.h"
+#include "support/err.h"
 #include "sys/blkdev.h"
 #include "sys/loopdev.h"
 #include "sys/mounts.h"
@@ -320,4 +321,17 @@ void uses_of_block(const char *path, dev_t rdev, struct text_list *uses)
 		add(uses, text_copy("claimed exclusively by the kernel or by another process"));
 	mounts_free(&look.mounts);
 	blkdev_list_free(&family);
+}
+
+int uses_refuse(const char *object, struct text_list *uses, struct err *err)
+{
+	char *text;
+
+	if (!uses->count)
+		return 0;
+	text = text_list_join(uses);
+	err_set(err, ERR_REFUSED, object, "in use: %s", text);
+	free(text);
+	text_list_free(uses);
+	return err_next(err, "end that use first");
 }

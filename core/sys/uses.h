@@ -7,6 +7,8 @@
 
 #include "support/text.h"
 
+struct err;
+
 /*
  * Both look from where the caller stands: what an ordinary user may not see
  * of others' processes is not found, and neither is what runs on other hosts.
@@ -29,5 +31,8 @@ void uses_of_file(const char *path, dev_t dev, ino_t ino, struct text_list *uses
  * O_EXCL claim that nothing else explains, and a SCSI reservation of another host.
  */
 void uses_of_block(const char *path, dev_t rdev, struct text_list *uses);
+
+/* 0 when there are none; else ERR_REFUSED, with all of them named.  Frees them. */
+int uses_refuse(const char *object, struct text_list *uses, struct err *err);
 
 #endif
