@@ -2,10 +2,13 @@
 /* volmig attach and detach: a volume as a block device of this host. */
 #include "perform.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "engines/export_attach.h"
 #include "engines/host_attach.h"
 #include "engines/lun_attach.h"
 #include "engines/lv_attach.h"
@@ -14,6 +17,7 @@
 #include "report.h"
 #include "support/err.h"
 #include "support/json.h"
+#include "sys/nbd.h"
 #include "volumes/guests.h"
 #include "volumes/lun.h"
 #include "volumes/lv.h"
@@ -177,6 +181,63 @@ static int detach_lun(const char *volume, const struct perform_options *options,
 	return ret;
 }
 
+/* The URI of an NBD export as it is recorded; NULL and err.class ERR_NONE: it is none.  Free it. */
+static char *export_uri(const char *volume, struct err *err)
+{
+	char *cwd = getcwd(NULL, 0), *uri = NULL;
+	struct spec spec = { 0 };
+
+	if (!nbd_export_is_uri(volume))
+		;
+	else if (!cwd)
+		err_sys(err, errno, NULL, "cannot tell the working directory");
+	else if (spec_parse(&spec, volume, SPEC_VOLUME, cwd, err) == 0)
+		uri = text_copy(spec.remote);
+	spec_free(&spec);
+	free(cwd);
+	return uri;
+}
+
+static int attach_export(const char *volume, const char *uri, bool readonly, bool raw,
+			 const struct perform_options *options, const char *state_dir, const char *dir,
+			 json_t **ret_report, struct err *err)
+{
+	struct host_attachment attachment;
+	struct facts facts = { 0 };
+	int ret = export_attached(uri, readonly, dir, &attachment, err);
+
+	if (ret == 0) {
+		ret = inspect_named(volume, SPEC_VOLUME, 0, &facts, err);
+		if (ret == 0)
+			ret = plan_check_volume(&facts, raw, err);
+		if (ret == 0 && !options->dry_run)
+			ret = job_state_dir_make(state_dir, err);
+		if (ret == 0)
+			ret = export_attach(&facts, readonly, options->dry_run, dir, &attachment, err);
+	} else if (ret == 1) {
+		facts.spec = text_copy(volume);
+		facts.path = text_copy(uri);
+		facts.kind = nbd_volume_ops.kind;
+		ret = 0;
+	}
+	if (ret == 0)
+		*ret_report = report("attach", &facts, options->dry_run, &attachment);
+	facts_free(&facts);
+	return ret;
+}
+
+static int detach_export(const char *volume, char *uri, const struct perform_options *options,
+			 const char *dir, json_t **ret_report, struct err *err)
+{
+	struct facts facts = { .spec = (char *)volume, .path = uri, .kind = nbd_volume_ops.kind };
+	struct host_attachment attachment;
+	int ret = export_detach(uri, options->dry_run, dir, &attachment, &facts.bytes, err);
+
+	if (ret == 0)
+		*ret_report = report("detach", &facts, options->dry_run, &attachment);
+	return ret;
+}
+
 int perform_attach(const char *volume, bool readonly, bool raw, const struct lun_options *lun,
 		   const struct perform_options *options,
 		   json_t **ret_report, struct err *err)
@@ -185,9 +246,16 @@ int perform_attach(const char *volume, bool readonly, bool raw, const struct lun
 	char *dir = text_format("%s/attached", state_dir);
 	struct host_attachment attachment = { 0 }, guests = { 0 };
 	struct facts facts = { 0 };
+	char *uri;
 	int ret = -1;
 
 	guests_set_uri(options->connect);
+	uri = export_uri(volume, err);
+	if (uri || err->class != ERR_NONE) {
+		if (uri)
+			ret = attach_export(volume, uri, readonly, raw, options, state_dir, dir, ret_report, err);
+		goto out;
+	}
 	if (is_lun(volume)) {
 		if (options->dry_run || job_state_dir_make(state_dir, err) == 0)
 			ret = attach_lun(volume, readonly, raw, lun, options, dir, ret_report, err);
@@ -212,6 +280,7 @@ int perform_attach(const char *volume, bool readonly, bool raw, const struct lun
 	if (ret == 0)
 		*ret_report = report("attach", &facts, options->dry_run, &attachment);
 out:
+	free(uri);
 	facts_free(&facts);
 	free(dir);
 	free(state_dir);
@@ -225,9 +294,15 @@ int perform_detach(const char *volume, const struct perform_options *options,
 	char *dir = text_format("%s/attached", state_dir);
 	struct host_attachment attachment = { 0 };
 	struct facts facts = { 0 };
-	char *text = NULL;
+	char *text = NULL, *uri = nbd_export_is_uri(volume) ? export_uri(volume, err) :
+							      export_attached_as(volume, dir);
 	int ret = -1;
 
+	if (uri || err->class != ERR_NONE) {
+		if (uri)
+			ret = detach_export(volume, uri, options, dir, ret_report, err);
+		goto out;
+	}
 	if (is_lun(volume)) {
 		ret = detach_lun(volume, options, dir, volume, ret_report, err);
 		goto out;
@@ -254,6 +329,7 @@ int perform_detach(const char *volume, const struct perform_options *options,
 	if (ret == 0)
 		*ret_report = report("detach", &facts, options->dry_run, &attachment);
 out:
+	free(uri);
 	free(text);
 	facts_free(&facts);
 	free(dir);

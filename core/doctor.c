@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engines/attach_record.h"
+#include "engines/export_attach.h"
 #include "engines/lun_record.h"
 #include "job.h"
 #include "perform.h"
@@ -297,8 +298,9 @@ static void check_attachments(struct doctor *doctor)
 		struct loop_search search = { .record = &record };
 		char *file;
 
-		/* LUNs and sessions have a check of their own. */
+		/* LUNs and sessions have a check of their own, and so have exports. */
 		if (entry->d_name[0] == '.' ||
+		    !strncmp(entry->d_name, EXPORT_RECORD_PREFIX, strlen(EXPORT_RECORD_PREFIX)) ||
 		    !strncmp(entry->d_name, LUN_RECORD_PREFIX, strlen(LUN_RECORD_PREFIX)) ||
 		    !strncmp(entry->d_name, SESSION_RECORD_PREFIX, strlen(SESSION_RECORD_PREFIX)))
 			continue;
@@ -367,6 +369,7 @@ static const struct {
 	{ "images", doctor_images },
 	{ "attachments", check_attachments },
 	{ "attachments", doctor_luns },
+	{ "attachments", doctor_exports },
 	{ "limits", doctor_limits },
 	{ "batches", doctor_batches },
 	{ "legs", doctor_legs },

@@ -46,6 +46,7 @@ void doctor_method(struct doctor *doctor, const char *method, const char *missin
 void doctor_limits(struct doctor *doctor);
 void doctor_batches(struct doctor *doctor);
 void doctor_luns(struct doctor *doctor);
+void doctor_exports(struct doctor *doctor);
 void doctor_images(struct doctor *doctor);
 void doctor_legs(struct doctor *doctor);	/* before doctor_lvm() */
 void doctor_lvm(struct doctor *doctor);

@@ -13,6 +13,7 @@
 #include "sys/iscsi.h"
 #include "sys/lvm.h"
 #include "sys/nbd.h"
+#include "sys/nbddev.h"
 #include "sys/program.h"
 #include "sys/rbd.h"
 #include "sys/tool.h"
@@ -134,6 +135,7 @@ void doctor_methods(struct doctor *doctor)
 		free(missing);
 	}
 	doctor_method(doctor, "nbd", nbd_export_missing(), "libnbd0");
+	doctor_method(doctor, "nbd-device", nbddev_missing(false), NULL);
 	doctor_tool(doctor, "images", (const char *const[]){ "qemu-img", "qemu-storage-daemon|qemu-nbd", NULL });
 	if (rbd_image_missing())
 		doctor_method(doctor, "rbd", rbd_image_missing(), "librbd1");

@@ -22,6 +22,10 @@
  *                          there, that is recorded
  *   kill-detach:1-5        for a LUN: once it is flushed, its map is gone, its disk is gone, its
  *                          session is logged out, the node record is deleted
+ *   kill-node:1            for a LUN: once the secrets are written, and not yet used
+ *   kill-attach:1-2        for an export: once it is recorded, its device is connected
+ *   kill-detach:1          for an export: once its device is disconnected
+ *   nbd-silence:N          a device of the kernel's waits for N seconds for its server
  *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
  *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
  *   kill-repoint:2         the same, right after it

@@ -42,6 +42,7 @@ bool nbd_export_is_connection_error(int number)
 
 #include <assert.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -208,7 +209,8 @@ static struct nbd_handle *new_handle(struct nbd *nbd, const char *export_name, s
 	if (h && nbd_lib.nbd_set_debug(h, false) == 0 &&
 	    nbd_lib.nbd_set_uri_allow_local_file(h, true) == 0 &&
 	    (!nbd_lib.nbd_set_pread_initialize || nbd_lib.nbd_set_pread_initialize(h, false) == 0) &&
-	    nbd_lib.nbd_add_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0 &&
+	    (nbd->plain ? nbd_lib.nbd_set_request_structured_replies(h, false) :
+			  nbd_lib.nbd_add_meta_context(h, LIBNBD_CONTEXT_BASE_ALLOCATION)) == 0 &&
 	    (!export_name || nbd_lib.nbd_set_export_name(h, export_name) == 0))
 		return h;
 	say(nbd, err, "cannot set up a connection");
@@ -371,17 +373,46 @@ static int finish_open(struct nbd **ret, struct nbd *nbd, struct nbd_handle *h, 
 	return -1;
 }
 
-int nbd_export_open_uri(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
-			struct err *err)
+static int open_uri(struct nbd **ret, const char *uri, bool plain, const char *name,
+		    uint64_t limit_ms, struct err *err)
 {
 	struct nbd *nbd = new_export(uri, name, limit_ms, err);
-	struct nbd_handle *h = nbd ? new_handle(nbd, NULL, err) : NULL;
+	struct nbd_handle *h;
 
+	if (nbd)
+		nbd->plain = plain;
+	h = nbd ? new_handle(nbd, NULL, err) : NULL;
 	if (!h) {
 		nbd_export_close(nbd);
 		return -1;
 	}
 	return finish_open(ret, nbd, h, nbd_lib.nbd_aio_connect_uri(h, uri), err);
+}
+
+int nbd_export_open_uri(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
+			struct err *err)
+{
+	return open_uri(ret, uri, false, name, limit_ms, err);
+}
+
+int nbd_export_open_plain(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
+			  struct err *err)
+{
+	return open_uri(ret, uri, true, name, limit_ms, err);
+}
+
+int nbd_export_take_socket(struct nbd *nbd)
+{
+	struct nbd_handle *h = nbd->connections[0].handle;
+	int fd = fcntl(nbd_lib.nbd_aio_get_fd(h), F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return -1;
+	/* Closed without a word: what is said on that socket from now on is not ours to say. */
+	nbd_lib.nbd_close(h);
+	nbd->connections[0] = (struct connection){ 0 };
+	nbd->connection_count = 0;
+	return fd;
 }
 
 int nbd_export_open_socket(struct nbd **ret, int fd, const char *export_name, const char *name,

@@ -58,6 +58,18 @@ int nbd_export_open_uri(struct nbd **ret, const char *uri, const char *name, uin
 int nbd_export_open_socket(struct nbd **ret, int fd, const char *export_name, const char *name,
 			   uint64_t limit_ms, struct err *err);
 
+/*
+ * One connection for somebody who speaks no more than the plainest form of the
+ * protocol, as the kernel does, and without TLS: it is connected and the
+ * export chosen, and nothing else is to be done here but to look at its info
+ * and to take its socket.
+ */
+int nbd_export_open_plain(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
+			  struct err *err);
+
+/* The socket of that one, to be closed; -1: errno.  The server hears no good-bye when nbd is closed. */
+int nbd_export_take_socket(struct nbd *nbd);
+
 const struct nbd_info *nbd_export_info(const struct nbd *nbd);
 
 /* Another limit_ms from here on. */

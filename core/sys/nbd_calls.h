@@ -28,6 +28,7 @@ struct err;
 	FUNCTION(nbd_create) FUNCTION(nbd_close) FUNCTION(nbd_get_error) FUNCTION(nbd_get_errno) \
 	FUNCTION(nbd_set_debug) FUNCTION(nbd_set_uri_allow_local_file) \
 	FUNCTION(nbd_add_meta_context) FUNCTION(nbd_can_meta_context) FUNCTION(nbd_set_export_name) \
+	FUNCTION(nbd_set_request_structured_replies) \
 	FUNCTION(nbd_aio_connect_uri) FUNCTION(nbd_aio_connect_socket) \
 	FUNCTION(nbd_get_size) FUNCTION(nbd_is_read_only) FUNCTION(nbd_can_flush) \
 	FUNCTION(nbd_can_fua) FUNCTION(nbd_can_trim) FUNCTION(nbd_can_zero) \
@@ -79,6 +80,7 @@ struct extent {
 
 struct nbd {
 	char *name, *uri;		/* uri NULL: over a socket that there is only one of */
+	bool plain;			/* for nbd_export_take_socket() */
 	uint64_t limit_ms;
 	struct nbd_info info;
 	int lost;

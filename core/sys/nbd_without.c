@@ -28,6 +28,18 @@ int nbd_export_open_uri(struct nbd **ret, const char *uri, const char *name, uin
 	return -1;
 }
 
+int nbd_export_open_plain(struct nbd **ret, const char *uri, const char *name, uint64_t limit_ms,
+			  struct err *err)
+{
+	return nbd_export_open_uri(ret, uri, name, limit_ms, err);
+}
+
+int nbd_export_take_socket(struct nbd *nbd)
+{
+	(void)nbd;
+	abort();
+}
+
 int nbd_export_open_socket(struct nbd **ret, int fd, const char *export_name, const char *name,
 			   uint64_t limit_ms, struct err *err)
 {

@@ -42,7 +42,7 @@ has "copy is always usable" "usable      copy"
 is "what is not usable says why" \
 	"$(jq -r '.methods[] | select((.usable | not) and .missing == null).method' "$scratch/json")" ""
 is "every method is there" "$(jq -r '.methods[].method' "$scratch/json" | tr '\n' ' ')" \
-	"copy io_uring pvmove lvconvert thin nbd images rbd hosts iscsi live "
+	"copy io_uring pvmove lvconvert thin nbd nbd-device images rbd hosts iscsi live "
 
 # --- an unfinished job
 
