@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "support/err.h"
+#include "support/inject.h"
 #include "sys/program.h"
 
 /* iscsiadm(8), EXIT STATUS */
@@ -219,28 +220,14 @@ static bool is_replaced(const char *line, const char *const *settings)
 	return false;
 }
 
-/*
- * The secrets reach the record by its file: what iscsiadm is given as -v all
- * users of the host can read in /proc.  iscsiadm itself reads it at each login.
- */
-static int edit_record(const char *path, const char *mark, const char *const *settings,
-		       struct err *err)
+/* The record with the settings in it, in memory.  Free it; what was in it is a secret. */
+static char *edited(char *text, const char *mark, const char *const *settings, size_t *ret_length)
 {
-	char *text = read_record(path), *temp = text_format("%s.volmig", path), *rest = text, *line;
-	int fd = -1, ret = -1;
-	FILE *file = NULL;
+	char *rest = text, *line, *ret = NULL;
+	FILE *file = open_memstream(&ret, ret_length);
 
-	if (!text) {
-		err_sys(err, errno, path, "cannot read the node record");
-		goto out;
-	}
-	unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	file = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!file) {
-		err_sys(err, errno, path, "cannot change the node record");
-		goto out;
-	}
+	if (!file)
+		abort();
 	while ((line = strsep(&rest, "\n"))) {
 		if (!strncmp(line, "# END", 5)) {
 			fprintf(file, "# %s\n", mark);
@@ -251,21 +238,47 @@ static int edit_record(const char *path, const char *mark, const char *const *se
 		if (*line && !is_replaced(line, settings))
 			fprintf(file, "%s\n", line);
 	}
-	if (fflush(file) != 0 || fsync(fd) < 0 || rename(temp, path) < 0)
+	if (fclose(file) != 0)
+		abort();
+	return ret;
+}
+
+/*
+ * The secrets reach the record by its file: what iscsiadm is given as -v all
+ * users of the host can read in /proc.  iscsiadm itself reads it at each login.
+ *
+ * It is written in place: a file beside it would stay after a crash, with the
+ * secrets, where nobody looks for it.  A record that is torn is not used, for
+ * until the login is recorded it is made anew.
+ */
+static int edit_record(const char *path, const char *mark, const char *const *settings,
+		       struct err *err)
+{
+	char *text = read_record(path), *record = NULL;
+	size_t length = 0;
+	int fd = -1, ret = -1;
+
+	if (!text) {
+		err_sys(err, errno, path, "cannot read the node record");
+		goto out;
+	}
+	record = edited(text, mark, settings, &length);
+	fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0 ||
+	    write(fd, record, length) != (ssize_t)length || fsync(fd) < 0)
 		err_sys(err, errno, path, "cannot change the node record");
 	else
 		ret = 0;
-	if (ret < 0)
-		unlink(temp);
+	inject_kill_at("kill-node", 1);
 out:
-	if (file)
-		fclose(file);
-	else if (fd >= 0)
+	if (fd >= 0)
 		close(fd);
 	if (text)
 		explicit_bzero(text, strlen(text));
+	if (record)
+		explicit_bzero(record, length);
 	free(text);
-	free(temp);
+	free(record);
 	return ret;
 }
 

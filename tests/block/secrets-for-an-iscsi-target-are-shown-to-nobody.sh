@@ -70,6 +70,17 @@ ok 'it is detached' detach "$url/0"
 is 'the secret is gone' "$(grep -rl very-secret-word /etc/iscsi)" ''
 nothing_left 'after that'
 
+# Killed as it has just been written.
+for way in detach attach; do
+	must_fail 137 'killed with the secret written down' env VOLMIG_INJECT=kill-node:1 \
+		"$VOLMIG_INJECT_BIN" attach -q --chap-file="$chap" "$url/0"
+	ok 'it was' grep -rl very-secret-word /etc/iscsi
+	[ $way = detach ] || ok 'attaching goes on' attach --chap-file="$chap" "$url/0"
+	ok 'to be detached' detach "$url/0"
+	is 'no file has it any more' "$(grep -rl very-secret-word /etc/iscsi)" ''
+	nothing_left "killed, $way"
+done
+
 # Both ways.
 printf 'username_in = target-name\npassword_in = another-secret-wrong\n' >>"$chap"
 must_fail 1 'a target that does not prove itself is refused' attach --chap-file="$chap" "$url/0"
