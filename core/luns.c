@@ -70,6 +70,22 @@ int luns_attach_again(const struct plan *plan, const char *job_id, const char *s
 	return ret;
 }
 
+int luns_let_go(const struct plan *plan, const char *job_id, const char *state_dir, struct err *err)
+{
+	const char *luns[] = { plan->move.source.lun, plan->move.destination.lun };
+	char *dir = text_format("%s/attached", state_dir);
+	int ret = 0;
+
+	for (size_t i = 0; i < 2 && ret == 0; i++) {
+		struct lun_attachment attachment;
+
+		if (luns[i])
+			ret = lun_detach_for(luns[i], job_id, dir, &attachment, err);
+	}
+	free(dir);
+	return ret;
+}
+
 int luns_check(const struct luns *luns, struct plan *plan, struct err *err)
 {
 	if (luns->attached.count && (plan->move.live.uuid || plan->move.cold.uuid)) {

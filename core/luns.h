@@ -30,6 +30,9 @@ int luns_attach(const struct request *request, const char *job_id, const char *s
 /* The same for a job that goes on: the machine may have been restarted, or the LUN detached by hand. */
 int luns_attach_again(const struct plan *plan, const char *job_id, const char *state_dir, struct err *err);
 
+/* And the reverse for a job that was undone: it may have been killed before the step that attaches them was begun. */
+int luns_let_go(const struct plan *plan, const char *job_id, const char *state_dir, struct err *err);
+
 /* Does that plan go with LUNs that are attached for a job only?  Its notes become the plan's warnings. */
 int luns_check(const struct luns *luns, struct plan *plan, struct err *err);
 

@@ -347,6 +347,13 @@ static const char *move_uri(const struct move *move)
 	return move->live.uuid ? move->live.uri : move->cold.uri;
 }
 
+/* Where all steps are done, the last of them has let go of them. */
+static int attach_luns(const struct job *job, const char *state_dir, struct err *err)
+{
+	return job->steps_done < job->plan.step_count ?
+	       luns_attach_again(&job->plan, job->id, state_dir, err) : 0;
+}
+
 int perform_resume(const char *text, const struct perform_options *options,
 		   json_t **ret_report, struct err *err)
 {
@@ -380,7 +387,7 @@ int perform_resume(const char *text, const struct perform_options *options,
 		err->class = ERR_UNSURE;
 		*ret_report = report_job(&job);
 		job_next_command(state_dir, "abort", id, err);
-	} else if (!job.retreating && (luns_attach_again(&job.plan, id, state_dir, err) < 0 ||
+	} else if (!job.retreating && (attach_luns(&job, state_dir, err) < 0 ||
 				       rewind_check_definition(&job, err) < 0 ||
 				       ends_check(&job, err) < 0 ||
 				       rewind_unproven(&job, err) < 0)) {
@@ -460,7 +467,8 @@ int perform_abort(const char *text, const struct perform_options *options,
 		else
 			err_set(err, ERR_REFUSED, id, "the job is done, there is nothing to undo");
 	} else if ((job.retreating && job_begin_abort(&job, err) < 0) ||
-		   run_undo(&job, options->forget, monitor_of(options), err) < 0) {
+		   run_undo(&job, options->forget, monitor_of(options), err) < 0 ||
+		   (!options->forget && luns_let_go(&job.plan, id, state_dir, err) < 0)) {
 		*ret_report = report_job(&job);
 		/* Undone in part: doing it again goes on where it stopped. */
 		if (err->class == ERR_FAILED)

@@ -208,7 +208,7 @@ in_lab() {
 	script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 	status=0
 	# The guest may write to the directory it is started in, so not in the sources.
-	(cd "$scratch" && "$TOP/tests/lab/lab-$lab" "$@" env VOLMIG_IN_LAB=1 TOP="$TOP" \
+	(cd "$scratch" && "$TOP/tests/lab/lab-$lab" "$@" env VOLMIG_IN_LAB=1 TOP="$TOP" ALL="${ALL:-}" \
 		VOLMIG="$VOLMIG" VOLMIG_INJECT_BIN="$VOLMIG_INJECT_BIN" sh "$script") || status=$?
 	tap_done=1
 	exit $status
