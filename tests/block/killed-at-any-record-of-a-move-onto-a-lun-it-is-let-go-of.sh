@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # SIGKILL at any journal record of a move onto an iSCSI LUN: one whole volume, and no session, disk or record stays.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
-in_lab -n 1 -s 8M
+in_lab -n 1 -s 8M -t 590
 . "$TOP/tests/iscsi.sh"
 iscsi_requires
 requires cmp
