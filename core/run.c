@@ -221,6 +221,9 @@ static int run_steps(struct job *job, const struct step_ops *before, struct jour
 		result = step->run(ctx, err);
 		if (result == STEP_UNDONE && job_committed(job))
 			result = STEP_STOPPED;	/* only forward from there */
+		/* A command that is stuck half-way: nobody can tell what it has done, or will do yet. */
+		if (result != STEP_DONE && err->class == ERR_UNSURE)
+			result = STEP_UNSURE;
 		switch (result) {
 		case STEP_DONE:
 			if (job_done_step(job, err) < 0)

@@ -106,7 +106,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	if (ctx->again && find_ours(ctx, &lv, err) < 0)
 		return STEP_UNDONE;
 	if (!lv && make(ctx, err) < 0)
-		return err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
+		return STEP_UNDONE;
 	lvm_report_hold();
 	if (!lv && find_ours(ctx, &lv, err) < 0)
 		goto out;
@@ -116,10 +116,8 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	}
 	if (!strcmp(ctx->move->lvm.type, "raid1") &&
 	    lv_mirror(lv, ctx->move->lvm.stripes,
-		      ctx->move->lvm.pvs.count ? &ctx->move->lvm.pvs : NULL, err) < 0) {
-		result = err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
+		      ctx->move->lvm.pvs.count ? &ctx->move->lvm.pvs : NULL, err) < 0)
 		goto out;
-	}
 	if (lv_activate(lv, err) < 0)
 		goto out;
 	made.lv = lv;
@@ -217,7 +215,8 @@ static int give_name(const struct step_context *ctx, const struct lv_facts *lv, 
 		return 0;
 	/* Where the name is another's LVM refuses. */
 	ret = lv_rename(lv, name, err);
-	if (ret < 0 && lv_find(lv->vg_name, name, &other, &second) == 0 && other && other->name) {
+	if (ret < 0 && err->class != ERR_UNSURE && lv_find(lv->vg_name, name, &other, &second) == 0 &&
+	    other && other->name) {
 		*err = (struct err)ERR_INIT;
 		err_set(err, ERR_STOPPED, other->name,
 			"something of that name has appeared since the job was planned");

@@ -102,7 +102,7 @@ static enum step_result add_leg(struct step_context *ctx, struct err *err)
 		goto out;
 	} else if (convert(&now, !is_raid, online->legs + online->add, &online->targets, err) < 0) {
 		/* LVM's changes are whole or not made at all. */
-		result = err->class == ERR_UNSURE ? STEP_UNSURE : STEP_UNDONE;
+		result = STEP_UNDONE;
 		goto out;
 	} else {
 		result = STEP_DONE;

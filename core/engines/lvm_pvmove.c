@@ -203,10 +203,12 @@ static enum step_result pvmove(struct step_context *ctx, struct err *err)
 		result = STEP_DONE;
 	else if (err->class == ERR_FAILED && !now.moving_from)
 		result = STEP_UNDONE;
-	else if (err->class == ERR_UNSURE && !now.moving_from)
-		result = STEP_UNSURE;
-	else
-		*err->next = '\0';	/* the kernel goes on by itself: what is to be done next is to resume */
+	else if (err->class != ERR_UNSURE || now.moving_from) {
+		/* The kernel goes on by itself, whatever LVM's command does: what is to be done next is to resume. */
+		if (err->class == ERR_UNSURE)
+			err->class = ERR_STOPPED;
+		*err->next = '\0';
+	}
 out:
 	if (now.lv) {
 		ctx->record->mark.bytes_data = ctx->record->mark.offset = moved_bytes(ctx, &now);

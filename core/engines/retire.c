@@ -363,7 +363,7 @@ static enum step_result remove_lv(struct step_context *ctx, struct err *err)
 		ret = lv_remove_source(ctx, err);
 	lvm_report_release();
 	facts_free(&now);
-	if (ret == STEP_STOPPED)
+	if (ret == STEP_STOPPED && err->class != ERR_UNSURE)
 		err->class = ERR_STOPPED;
 	return ret;
 }

@@ -34,6 +34,7 @@
  *   kill-from-lvconvert:1  ... as the first lvconvert does, and each command after it
  *   kill-lvm-from:N      ... and as each one after it does
  *   lvm-timeout:N        an LVM command that is silent for N milliseconds is stuck
+ *   lvm-grace:N          ... and may take N milliseconds to end when it is asked to
  *   scrub-rounds:N       after N checks legs that still differ are taken to do so for good
  *   kill-suspend:1         SIGKILL itself before a domain is suspended to move several of its disks;
  *                          2: when it is, 3: when it goes on

@@ -22,7 +22,7 @@
 #define TRIES 3			/* of what changes nothing */
 #define WORDS_MAX 64
 #define POLL_MS 200
-#define SIGINT_GRACE_NS 5000000000ULL
+#define SIGINT_GRACE_MS 5000
 #define INIT_FAILED 4		/* LVM2_INIT_FAILED */
 
 static const char *setup_config, *setup_devicesfile;
@@ -68,7 +68,7 @@ struct run {
 	int result;		/* 0, or what the library says, or what the child ended with */
 	int signal;		/* or what it died of */
 	bool ended;		/* the child has */
-	bool interrupted, timed_out;
+	bool interrupted, timed_out, killed;
 };
 
 static const char *command_word(const struct run *run)
@@ -153,8 +153,10 @@ static bool is_over(struct run *run, bool dead)
 /* Wait until the command has ended.  false: it does not, and is left to itself. */
 static bool wait_for(struct run *run, uint64_t timeout_ms)
 {
-	uint64_t asked = 0;
+	uint64_t asked = 0, grace_ms = SIGINT_GRACE_MS;
 	struct lvm_child *child = run->child;
+
+	inject_number("lvm-grace", &grace_ms);
 
 	run->sign_ns = clock_ns();
 	for (;;) {
@@ -179,10 +181,15 @@ static bool wait_for(struct run *run, uint64_t timeout_ms)
 			run->timed_out = true;
 			asked = clock_ns();
 			kill(child->pid, SIGINT);
-		} else if (asked && clock_ns() - asked > SIGINT_GRACE_NS) {
-			/* Never in the middle of a change. */
-			if (!run->command->report)
+		} else if (asked && clock_ns() - asked > grace_ms * 1000000) {
+			/*
+			 * Never in the middle of a change.  And what was killed
+			 * while it reads from a device that does not answer ends
+			 * only when that does.
+			 */
+			if (!run->command->report || run->killed)
 				return false;
+			run->killed = true;
 			kill(child->pid, SIGKILL);
 			asked = clock_ns();
 		}
@@ -228,7 +235,8 @@ static int judge(struct run *run, json_t **ret_report, struct err *err)
 		err_set(err, ERR_STOPPED, command->object, "interrupted while %s ran", command_word(run));
 		return -1;
 	}
-	if (run->timed_out) {
+	/* Asked to end it may have done all the same what it was told to; who polls says so, too, when it only stops that. */
+	if (run->timed_out && (run->result || run->signal || command->interruptible)) {
 		err_set(err, ERR_FAILED, command->object, "%s got nowhere and was ended: another process may hold LVM's lock",
 			command_word(run));
 		err_next(err, "look for LVM commands that hang (ps, dmsetup info), then try again");
@@ -280,9 +288,12 @@ static int run_once(const struct lvm_command *command, const char *line, json_t 
 		return 1;
 	}
 	if (!wait_for(&run, timeout_ms)) {
-		err_set(err, ERR_UNSURE, command->object, "%s is stuck, and still running (pid %d)",
-			command_word(&run), (int)run.child->pid);
-		err_next(err, "look what it waits for (dmsetup info), then volmig status");
+		err_set(err, command->report ? ERR_FAILED : ERR_UNSURE, command->object,
+			"%s is stuck, and %s (pid %d)", command_word(&run),
+			command->report ? "does not end though it was killed" : "still running", (int)run.child->pid);
+		err_next(err, command->report ?
+			 "look for a device that does not answer (dmsetup info, multipath -ll), then try again" :
+			 "look what it waits for (dmsetup info), then volmig status");
 		lvm_child_forget();
 		goto out;
 	}
