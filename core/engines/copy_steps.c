@@ -275,6 +275,9 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 		goto out;
 	}
 	link->opened = true;
+	/* What such a server has acknowledged may be gone by now, at whatever place. */
+	if (target.no_flush)
+		record->mark = (struct mark){ 0 };
 	/* What was counted before the machine was restarted, the kernel has begun anew. */
 	if (!record->mark.offset && !ctx->same_boot && !facts_tell_changes(&move->source, false) &&
 	    (count_source(ctx, err) < 0 || monitor_note(ctx->mon, err) < 0)) {

@@ -240,6 +240,9 @@ static bool flush_is_due(const struct pipeline *p)
 {
 	if (p->write_file < 0 || p->flushing || p->flush_failed)
 		return false;
+	/* Its checkpoints would be none. */
+	if (p->files[p->write_file].vol->no_flush)
+		return is_finished(p) && !p->stopping && !p->flushed_all;
 	if (p->stopping)
 		return ioq_in_flight(p->q) == 0 && p->mark.offset > p->durable.offset &&
 		       !volume_lost(p->files[p->write_file].vol);

@@ -184,6 +184,7 @@ int nbd_volume_setup(struct volume *vol, struct nbd *nbd, unsigned flags, uint64
 	if (vol->granularity < vol->align)
 		vol->granularity = vol->align;
 	vol->blind = !info->has_map;
+	vol->no_flush = !info->can_flush && !info->can_fua;
 	if (vol->bytes >= CONNECTIONS_FROM)
 		nbd_export_connections(nbd, NBD_CONNECTIONS_MOST);
 	return 0;

@@ -216,6 +216,7 @@ struct volume {
 	uint32_t granularity;	/* smallest piece worth keeping as a hole: file system block, 4096 at least */
 	bool rotational;
 	bool fresh;		/* OPEN_FRESH, and its kind guarantees zeroes */
+	bool no_flush;		/* nothing that was written is known to be durable, ever */
 	bool blind;		/* no map is loaded: next_data() calls all of it data */
 	struct thin_io *thin;	/* a thin volume's; or NULL */
 	int zero_ways;		/* private to ops->zero(): what has been found not to work */

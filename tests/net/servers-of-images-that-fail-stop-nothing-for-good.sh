@@ -89,7 +89,7 @@ else
 
 	begin 60s migrate ./a/web.img "rbd:rbd/one:conf=$conf" --keep-source
 	"$ceph" kill "$cluster" osd KILL
-	librbd=$(pgrep -P "$(pgrep -P $job_pid)" -x volmig)
+	librbd=$(pgrep -P "$(pgrep -P $job_pid)" -f " migrate ")
 	ok 'librbd has a process of its own' kill -KILL "$librbd"
 	sleep 2
 	"$ceph" restart "$cluster" osd
