@@ -278,13 +278,20 @@ static uint64_t records_written;
 #define RECORD_NUMBER ((uint64_t)0)
 #endif
 
+/* Is it the record that shall not be written as it should? */
+static bool injected(const char *what)
+{
+	uint64_t number;
+
+	return inject_number(what, &number) && number == RECORD_NUMBER;
+}
+
 static int append(struct journal *journal, json_t *record, bool sync, struct err *err)
 {
 	char *body, *line = NULL;
 	char hex[HASH_HEX];
 	struct hash sum;
 	size_t length;
-	uint64_t torn, last;
 	int error;
 
 	if (journal->broken) {
@@ -304,16 +311,18 @@ static int append(struct journal *journal, json_t *record, bool sync, struct err
 	free(body);
 
 	inject_kill_at("kill-before-record", RECORD_NUMBER);
-	if (inject_number("kill-torn-record", &torn) && torn == RECORD_NUMBER) {
+	if (injected("kill-torn-record")) {
 		write_all(journal->fd, line, length / 2, journal->end);
 		inject_die();
 	}
 	/* It is to be durable by then. */
-	if (inject_number("kill-after-record", &last) && last == RECORD_NUMBER)
+	if (injected("kill-after-record"))
 		sync = true;
-	error = write_all(journal->fd, line, length, journal->end);
+	error = write_all(journal->fd, line, injected("journal-short") ? length / 2 : length, journal->end);
 	if (!error && sync && fdatasync(journal->fd) < 0)
 		error = -errno;
+	if (injected("journal-short") || injected("journal-lost"))
+		error = -EIO;
 	free(line);
 	if (error) {
 		/*

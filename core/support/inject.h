@@ -6,6 +6,8 @@
  *   kill-before-record:N   SIGKILL itself before the Nth journal record is written
  *   kill-torn-record:N     write half of the Nth journal record, then SIGKILL
  *   kill-after-record:N    SIGKILL itself once the Nth journal record is durable
+ *   journal-short:N        only half of the Nth journal record gets to the file, which fails (EIO)
+ *   journal-lost:N         all of it does, but cannot be made durable
  *   kill-at-byte:N         SIGKILL itself when N bytes of a phase are done
  *   read-eio:N             the read of the source that covers offset N fails
  *   write-eio:N            the write to the destination that covers N fails
