@@ -212,6 +212,7 @@ static int run_steps(struct job *job, const struct step_ops *before, struct jour
 		log_info("%s: step %zu of %zu: %s", job->id, job->steps_done + 1,
 			 job->plan.step_count, step->name);
 		ctx->again = job->step_begun;
+		ctx->committed = job_committed(job);
 		mon->step_ns = clock_ns();
 		mon->copied_ns = ctx->record->copy_ns;
 		monitor_step(drawn, job->steps_done + 1, job->plan.step_count, step->name);

@@ -99,6 +99,10 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	    (now.diskseq != ctx->record->source_diskseq || now.written != ctx->record->source_written))
 		why = text_copy(now.diskseq != ctx->record->source_diskseq ?
 				"it was deactivated and activated again" : "it was written to");
+	/* A device that is not counted, for all was proven before the restart: whoever goes on with it now has what is newest. */
+	if (!why && compare_data && !ctx->same_boot && !source_is_counted(ctx->record, false) &&
+	    !now.mtime_ns && now.written > 1)
+		why = text_copy("it was written to since the machine was restarted");
 	if (!why && ctx->move->remove && was->lv && (now.lv->snapshots.count || now.lv->thin_snapshots.count))
 		why = text_format("it has got a snapshot, %s", now.lv->snapshots.count ?
 				  now.lv->snapshots.items[0] : now.lv->thin_snapshots.items[0]);
@@ -109,8 +113,12 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		why = text_format("it has %" PRIu64 " names (hard links) by now, and wiping would empty them all",
 				  now.links);
 	if (why) {
-		err_set(err, ERR_STOPPED, was->path, "the source changed while it was copied: %s", why);
-		err_next(err, "volmig abort %s, then start again", ctx->job_id);
+		err_set(err, ERR_STOPPED, was->path, "the source changed %s it was copied: %s",
+			ctx->committed ? "since" : "while", why);
+		if (ctx->committed)
+			err_next(err, "the copy is whole and has its place: take what is newer over by hand, and remove the source yourself");
+		else
+			err_next(err, "volmig abort %s, then start again", ctx->job_id);
 		goto out;
 	}
 	if (ctx->move->remove && now.unremovable) {

@@ -165,6 +165,7 @@ struct step_context {
 	bool same_boot;			/* the move was planned since the machine started */
 	bool again;			/* an earlier run had begun this very step */
 	bool written;			/* an earlier run may have written to the destination */
+	bool committed;			/* the point of no return is behind */
 	bool forget;			/* undo: leave behind what cannot be reached */
 	struct monitor *mon;
 	struct throttle *throttle;	/* how fast, as it is wanted now; NULL: as the move says */

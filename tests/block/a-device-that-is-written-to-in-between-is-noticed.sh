@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Who writes to a source or destination device between two runs of a job is noticed, or the job begins anew.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
-in_lab -n 2 -s 32M
+in_lab -n 2 -s 24M
 requires cmp unshare
 
 # shellcheck disable=SC2086 # a list of words
@@ -14,8 +14,8 @@ id=11111111-2222-3333-4444-555555555555
 
 fresh() {
 	rm -rf "$VOLMIG_STATE_DIR"
-	head -c $((32 * 1048576)) /dev/urandom | dd of="$source" bs=1M conv=fsync status=none
-	head -c $((32 * 1048576)) /dev/urandom | dd of="$target" bs=1M conv=fsync status=none
+	head -c $((24 * 1048576)) /dev/urandom | dd of="$source" bs=1M conv=fsync status=none
+	head -c $((24 * 1048576)) /dev/urandom | dd of="$target" bs=1M conv=fsync status=none
 	sum=$(sha256sum <"$source")
 }
 
@@ -97,6 +97,16 @@ rebooted "$VOLMIG" resume $id >"$scratch/output" 2>&1 || status=$?
 is 'after a reboot it is verified again, and found wrong' $status 1
 has '... with the place' 'differs'
 ok '... so the source stays' test -e "$scratch/file"
+
+# Committed, and the machine was restarted before the source was emptied: who goes on with the old one loses nothing.
+fresh
+ok 'killed once it is committed' killed kill-after-record:9
+ok '... and not before' grep -q '"name":"commit","record"' "$VOLMIG_STATE_DIR/jobs/$id/journal.jsonl"
+scribble "$source"
+sum=$(sha256sum <"$source")
+must_fail 4 'a source that was written to since the restart is not emptied' rebooted "$VOLMIG" resume $id
+has '... with the reason' 'written to since the machine was restarted'
+is '... and is as it was' "$(sha256sum <"$source")" "$sum"
 
 # What was copied before the reboot must not show through where the source has zeroes now.
 fresh
