@@ -155,6 +155,20 @@ static void check_jobs(struct doctor *doctor)
 	}
 }
 
+/* What was copied of a source that is there no more may be all that there is of it; of one elsewhere nobody can tell. */
+static bool source_stands(const struct facts *was, bool same_boot)
+{
+	struct err err = ERR_INIT;
+	struct facts now = { 0 };
+	char *why = NULL;
+	bool stands = !facts_is_far(was) && volume_inspect_again(was, INSPECT_OUTSIDE, &now, &err) == 0 &&
+		      now.kind && !(why = facts_not_same(was, &now, same_boot)) && now.bytes >= was->bytes;
+
+	free(why);
+	facts_free(&now);
+	return stands;
+}
+
 /*
  * A file of a job that has ended is removed if it is the very one that the
  * journal speaks of, and its job was undone: a job that is done has given its
@@ -171,7 +185,7 @@ static bool remove_file(const struct doctor *doctor, const char *path, const cha
 	if (job_open(doctor->state_dir, id, JOB_LOOK, &job, &err) < 0)
 		return false;
 	if (job.aborted && of < plan_moves(&job.plan) && plan_move(&job.plan, of)->create &&
-	    job_record(&job, of)->target.kind &&
+	    job_record(&job, of)->target.kind && source_stands(&plan_move(&job.plan, of)->source, job.same_boot) &&
 	    volume_inspect_path(path, INSPECT_USES, &now, &err) == 0 && now.kind && !now.uses.count) {
 		/* An image, too, which is a file for now. */
 		why = facts_not_same_file(&job_record(&job, of)->target, &now, job.same_boot);

@@ -89,6 +89,9 @@ mv b away
 "$VOLMIG" abort -q --forget $id 2>/dev/null
 mv away b
 echo precious >b/.volmig-$other
+mv a/v a/gone
+is "without the source its copy, whole or not, is not removed" "$(findings --fix | grep -c "^+")" 0
+mv a/gone a/v
 is "--fix removes the job's own" "$(findings --fix | sort)" "+files $PWD/b/.volmig-$id
 files $PWD/b/.volmig-$other"
 is "and nothing else" "$(ls -A b)" ".volmig-$other"
