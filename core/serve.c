@@ -337,6 +337,9 @@ static int do_attach(struct session *session, const json_t *request, json_t *rep
 	serve_renew(&session->job);
 	if (!session->job.ended)
 		serve_watch(session);
+	else
+		/* Whoever ended it may not have come to that. */
+		serve_unwatch(session->job.dir);
 	return 0;
 }
 

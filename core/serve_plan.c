@@ -5,12 +5,12 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 #include "inspect.h"
 #include "places.h"
 #include "plan_parts.h"
 #include "support/err.h"
+#include "volumes/attributes.h"
 #include "volumes/guests.h"
 #include "volumes/lv.h"
 #include "volumes/spec.h"
@@ -74,8 +74,9 @@ static void name_owner(struct facts *facts)
 
 	facts->owner = text_copy(user ? user->pw_name : NULL);
 	facts->group = text_copy(group ? group->gr_name : NULL);
-	/* With an access control list the middle three bits are its mask, and no promise to a group. */
-	if (getxattr(facts->path, "system.posix_acl_access", NULL, 0) > 0)
+	facts->attributes = attributes_read(facts->path);
+	/* Where the list is not kept. */
+	if (attributes_have_acl(facts->path))
 		facts->mode &= ~0077U;
 }
 

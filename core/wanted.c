@@ -7,13 +7,16 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "support/err.h"
 #include "support/json.h"
+#include "volumes/attributes.h"
+#include "volumes/lv.h"
+#include "volumes/lv_change.h"
 
 #define OWNER_MAX 64
+#define TAGS_MAX 1024
 
 static const char *wipe_name(enum wipe_mode wipe)
 {
@@ -22,16 +25,21 @@ static const char *wipe_name(enum wipe_mode wipe)
 
 /* ---- making ---- */
 
-/* An access control list says who else may read it, and is not taken to another host. */
-static bool has_acl(const struct facts *facts)
+/* What a new logical volume there shall have of this one's. */
+static json_t *lv_to_json(const struct lv_facts *lv)
 {
-	return getxattr(facts->path, "system.posix_acl_access", NULL, 0) > 0;
+	json_t *tags = json_array();
+
+	for (size_t i = 0; i < lv->tags.count; i++)
+		json_array_append_new(tags, json_text(lv->tags.items[i]));
+	return json_pack("{s:o, s:o, s:b, s:b}", "tags", tags, "read_ahead", json_text(lv->read_ahead),
+			 "read_only", (int)lv->read_only, "activation_skip", (int)lv->activation_skip);
 }
 
 static json_t *peer_to_json(const struct facts *facts)
 {
 	json_t *json = json_object();
-	char *path;
+	char *path, *attributes;
 
 	json_put(json, "kind", facts->kind ? json_string(facts->kind) : json_null());
 	/* Of a place its own name says nothing, and the root has none. */
@@ -45,11 +53,16 @@ static json_t *peer_to_json(const struct facts *facts)
 		const struct group *group = getgrgid(facts->gid);
 
 		json_put(json, "mtime_ns", json_integer(facts->mtime_ns));
-		/* With a list the middle three bits are its mask, and no promise to a group. */
-		json_put(json, "mode", json_integer(facts->mode & (has_acl(facts) ? 0700 : 0777)));
+		/* Where the list is not kept. */
+		json_put(json, "mode", json_integer(facts->mode & (attributes_have_acl(facts->path) ? 0700 : 0777)));
 		json_put(json, "owner", json_name(user ? user->pw_name : NULL));
 		json_put(json, "group", json_name(group ? group->gr_name : NULL));
+		attributes = attributes_read(facts->path);
+		json_put(json, "attributes", json_name(attributes));
+		free(attributes);
 	}
+	if (facts->kind && facts->lv)
+		json_put(json, "lv", lv_to_json(facts->lv));
 	return json;
 }
 
@@ -139,6 +152,29 @@ static int get_path(const json_t *json, char **ret, struct err *err)
 	return 0;
 }
 
+static int lv_from_json(struct lv_facts **ret, const json_t *json, struct err *err)
+{
+	struct lv_facts *lv = text_alloc(1, sizeof(*lv));
+	const json_t *tags = json_object_get(json, "tags"), *tag;
+	size_t i;
+
+	/* Its group is none of this host's. */
+	*lv = (struct lv_facts){ .vg_name = text_copy(""), .vg_uuid = text_copy("") };
+	*ret = lv;
+	if (!json_is_array(tags) || json_array_size(tags) > TAGS_MAX)
+		return bad(err, "tags");
+	json_array_foreach(tags, i, tag) {
+		if (!lv_is_tag(json_string_value(tag)))
+			return bad(err, "tags");
+		text_list_add(&lv->tags, text_copy(json_string_value(tag)));
+	}
+	if (get_name(json, "read_ahead", 20, true, &lv->read_ahead, err) < 0 ||
+	    get_bool(json, "read_only", &lv->read_only, err) < 0 ||
+	    get_bool(json, "activation_skip", &lv->activation_skip, err) < 0)
+		return -1;
+	return 0;
+}
+
 static int peer_from_json(struct facts *peer, const char *from, const json_t *json, struct err *err)
 {
 	json_int_t bytes, allocated, mtime_ns = 0, mode = 0;
@@ -170,9 +206,13 @@ static int peer_from_json(struct facts *peer, const char *from, const json_t *js
 		if (get_number(json, "mtime_ns", INT64_MIN, INT64_MAX, &mtime_ns, err) < 0 ||
 		    get_number(json, "mode", 0, 0777, &mode, err) < 0 ||
 		    get_name(json, "owner", OWNER_MAX, true, &far->owner, err) < 0 ||
-		    get_name(json, "group", OWNER_MAX, true, &far->group, err) < 0)
+		    get_name(json, "group", OWNER_MAX, true, &far->group, err) < 0 ||
+		    get_name(json, "attributes", ATTRIBUTES_MAX, true, &far->attributes, err) < 0)
 			return -1;
 	}
+	if (far->kind == block_volume_ops.kind && json_object_get(json, "lv") &&
+	    lv_from_json(&far->lv, json_object_get(json, "lv"), err) < 0)
+		return -1;
 	far->bytes = peer->bytes = (uint64_t)bytes;
 	far->allocated = peer->allocated = (uint64_t)allocated;
 	far->mtime_ns = peer->mtime_ns = mtime_ns;

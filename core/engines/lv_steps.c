@@ -287,7 +287,7 @@ static void carry_minor(const struct step_context *ctx, const struct lv_facts *l
 static enum step_result finish_run(struct step_context *ctx, struct err *err)
 {
 	const struct facts *target = &ctx->record->target;
-	const struct lv_facts *from = ctx->move->source.lv;
+	const struct lv_facts *from = facts_there(&ctx->move->source)->lv;
 	char *tag = own_tag(ctx);
 	struct lv_facts *lv = NULL;
 	enum step_result result = STEP_STOPPED;

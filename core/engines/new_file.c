@@ -22,6 +22,7 @@
 #include "engines/step.h"
 #include "support/err.h"
 #include "sys/qemu_img.h"
+#include "volumes/attributes.h"
 #include "volumes/qemu.h"
 
 /* In units of 512 bytes: what a file without data may take for its attributes. */
@@ -156,18 +157,21 @@ static int carry_from_afar(struct step_context *ctx, int fd, struct err *err)
 	const struct passwd *user = there->owner ? getpwnam(there->owner) : NULL;
 	const struct group *group = there->group ? getgrnam(there->group) : NULL;
 	mode_t mode = there->mode & 0777;
+	bool group_kept;
 
 	if (strcmp(there->kind, "file"))
 		return 0;
 	if ((!user || (user->pw_uid != geteuid() && fchown(fd, user->pw_uid, (gid_t)-1) < 0)))
 		text_list_add(&ctx->record->notes, text_format("owner %s could not be kept",
 							       there->owner ? there->owner : "(without a name)"));
-	if (!group || fchown(fd, (uid_t)-1, group->gr_gid) < 0) {
+	group_kept = group && fchown(fd, (uid_t)-1, group->gr_gid) == 0;
+	if (!group_kept) {
 		text_list_add(&ctx->record->notes, text_format(
 			"group %s could not be kept, so only the owner has access",
 			there->group ? there->group : "(without a name)"));
 		mode &= (mode_t)~0077;
 	}
+	attributes_give(there->attributes, fd, group_kept, &mode, &ctx->record->notes);
 	if (fchmod(fd, mode | 0600) < 0)
 		return err_sys(err, errno, ctx->move->destination.dir, "cannot give the new file the source's mode");
 	return 0;

@@ -66,6 +66,7 @@ static const struct field {
 	FIELD(NAME, host),
 	FIELD(NAME, owner),
 	FIELD(NAME, group),
+	FIELD(NAME, attributes),
 };
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))

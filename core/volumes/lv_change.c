@@ -178,6 +178,13 @@ int lv_remove(const struct lv_facts *lv, struct err *err)
 	return -1;
 }
 
+bool lv_is_tag(const char *text)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-/=!:#&";
+
+	return text && *text && *text != '-' && strlen(text) <= 1024 && strspn(text, good) == strlen(text);
+}
+
 int lv_carry_over(const struct lv_facts *lv, const struct lv_facts *from, const char *tag,
 		  struct err *err)
 {
@@ -186,7 +193,7 @@ int lv_carry_over(const struct lv_facts *lv, const struct lv_facts *from, const 
 
 	ADD(&words, "lvchange", "-y");
 	for (size_t i = 0; from && i < from->tags.count; i++) {
-		if (!strncmp(from->tags.items[i], "volmig.job.", 11))
+		if (!strncmp(from->tags.items[i], "volmig.job.", 11) || !lv_is_tag(from->tags.items[i]))
 			continue;
 		if (tags == TAGS_AT_ONCE) {
 			if (run_on(&words, lv, "", err) < 0)

@@ -50,8 +50,11 @@ int lv_rename(const struct lv_facts *lv, const char *name, struct err *err);
  */
 int lv_remove(const struct lv_facts *lv, struct err *err);
 
+/* Something that LVM takes for a tag; NULL is none. */
+bool lv_is_tag(const char *text);
+
 /*
- * Give it what from had: tags, permission, read-ahead, activation skip; and take
+ * Give it what from had, which may be what another host says of it: tags, permission, read-ahead, activation skip; and take
  * tag away in the same change.  from may be NULL.
  */
 int lv_carry_over(const struct lv_facts *lv, const struct lv_facts *from, const char *tag,

@@ -85,6 +85,7 @@ struct facts {
 	char *host;		/* [user@]host[:port]; of a peer where it asks from; or NULL */
 	struct facts *far;	/* or NULL */
 	char *owner, *group;	/* file: names of uid and gid, in what goes to another host; or NULL */
+	char *attributes;	/* and what else it has, see volumes/attributes.h; or NULL */
 };
 
 /* Is it, or would it be, on another host? */

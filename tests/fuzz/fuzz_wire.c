@@ -13,7 +13,10 @@
 #include "sys/squeeze.h"
 #include "sys/wire.h"
 #include "sys/zstd.h"
+#include "volumes/attributes.h"
 #include "volumes/far_name.h"
+#include "volumes/lv.h"
+#include "volumes/lv_change.h"
 #include "wanted.h"
 
 static void check_wanted(const struct wanted *wanted)
@@ -29,7 +32,13 @@ static void check_wanted(const struct wanted *wanted)
 	assert(!strcmp(peer->kind, "peer") && facts_is_far(peer) && peer->far);
 	assert(peer->far->kind || wanted->is_source);
 	assert(peer->bytes < (uint64_t)1 << 62 && peer->mode <= 0777);
-	assert(!peer->lv && !peer->far->lv && !peer->far->far);
+	assert(!peer->lv && !peer->far->far);
+	/* What a new volume may get of it, and no volume. */
+	if (peer->far->lv) {
+		assert(!peer->far->lv->name && !*peer->far->lv->vg_name && !peer->far->lv->uuid);
+		for (size_t i = 0; i < peer->far->lv->tags.count; i++)
+			assert(lv_is_tag(peer->far->lv->tags.items[i]));
+	}
 }
 
 static void check_line(const char *text, size_t size)
@@ -49,6 +58,16 @@ static void check_line(const char *text, size_t size)
 		assert(err.class == ERR_REFUSED && *err.cause);
 	}
 	json_decref(json);
+}
+
+/* What a file is to have beside its bytes; there is none here that could get it. */
+static void check_attributes(const char *text)
+{
+	struct text_list notes = { 0 };
+	mode_t mode = 0600;
+
+	assert(!attributes_give(text, -1, true, &mode, &notes) && mode == 0600);
+	text_list_free(&notes);
 }
 
 static void check_name(const char *text)
@@ -112,6 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	check_line(text, size);
 	check_name(text);
+	check_attributes(text);
 	check_frames(data, size);
 	free(text);
 	return 0;

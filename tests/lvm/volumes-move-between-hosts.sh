@@ -12,6 +12,11 @@ vgcreate -qq vg1 "$2"
 lvcreate -qq -y -L 66M -n web vg0 >/dev/null 2>&1
 head -c 20M /dev/urandom | dd of=/dev/vg0/web bs=1M seek=7 conv=fsync status=none
 sum=$(sha256sum </dev/vg0/web)
+lvchange -qq -r 512 --addtag site.web --addtag a/b vg0/web
+with_it() {
+	lvs --noheadings --units b -o lv_tags,lv_read_ahead "$1" | tr -s ' '
+}
+had=$(with_it vg0/web)
 # What is in the other group is not zero.
 tr '\0' x </dev/zero | dd of="$2" bs=1M seek=2 count=400 iflag=fullblock conv=fsync status=none
 
@@ -27,13 +32,14 @@ far() {
 
 ok 'a volume moves into a group there' "$VOLMIG" migrate -q vg0/web ssh://there/vg1
 is '... byte for byte' "$(sha256sum </dev/vg1/web)" "$sum"
-is '... and is the job'\''s no more' "$(lvs --noheadings -o lv_tags vg1/web | tr -d ' ')" ''
+is '... with its tags and read-ahead, and is the job'\''s no more' "$(with_it vg1/web)" "$had"
 must_fail 5 '... and the source is gone' lvs vg0/web
 ok 'nothing is left here' "$VOLMIG" doctor
 ok 'nothing is left there' far doctor
 ok 'it moves back' "$VOLMIG" migrate -q ssh://there/vg1/web vg0
 is '... byte for byte' "$(sha256sum </dev/vg0/web)" "$sum"
 must_fail 5 '... and is gone there' lvs vg1/web
+is '... with its tags and read-ahead' "$(with_it vg0/web)" "$had"
 ok 'a copy of it becomes a file there' "$VOLMIG" copy -q --create vg0/web "ssh://there/$scratch/web.img"
 is '... byte for byte' "$(sha256sum <"$scratch/web.img")" "$sum"
 ok 'a file becomes a volume there' "$VOLMIG" migrate -q "$scratch/web.img" ssh://there/lvm:vg1/again

@@ -43,6 +43,34 @@ is '... says the receipt' "$(jq -r '.source.state + " " + .destination.state' "$
 ok 'nothing is left here' nothing_left a
 ok 'nothing is left there' nothing_left b
 
+# An access control list, by names, and attributes: there and back.
+listed() {
+	getfacl -pc "$1" 2>/dev/null
+	getfattr -m '^user' -d "$1" | tail -n +2
+}
+cp "$src" "$dir_a/listed.img"
+if setfacl -m u:daemon:rw,g:adm:r,m::rw "$dir_a/listed.img" 2>/dev/null &&
+	setfattr -n user.made-by -v 'some "body"' "$dir_a/listed.img" 2>/dev/null; then
+	setfattr -n trusted.here -v x "$dir_a/listed.img"
+	listed "$dir_a/listed.img" >"$scratch/listed"
+	ok 'a file with an access control list moves there' on a volmig migrate "$dir_a/listed.img" "ssh://10.77.0.2/$dir_b/"
+	has '... what is of this host stays here' 'extended attributes not carried over: trusted.here'
+	is '... with its list and attributes' "$(listed "$dir_b/listed.img")" "$(cat "$scratch/listed")"
+	ok '... it moves back' on a volmig migrate "ssh://10.77.0.2/$dir_b/listed.img" "$dir_a/"
+	is '... with its list and attributes' "$(listed "$dir_a/listed.img")" "$(cat "$scratch/listed")"
+	setfacl -m u:54321:r "$dir_a/listed.img"
+	ok 'one with somebody in it who has no name moves' on a volmig migrate "$dir_a/listed.img" "ssh://10.77.0.2/$dir_b/"
+	has '... and says so' 'the access control list could not be kept, so only the owner has access'
+	is '... and so it is' "$(stat -c %a "$dir_b/listed.img")" 600
+	is '... without a list' "$(getfacl -pcs "$dir_b/listed.img")" ''
+	setfacl -m u:54321:r "$dir_b/listed.img"
+	ok '... back as well' on a volmig migrate "ssh://10.77.0.2/$dir_b/listed.img" "$dir_a/"
+	is '... for the owner only' "$(stat -c %a "$dir_a/listed.img")" 600
+	rm "$dir_a/listed.img"
+else
+	skip 'a file with an access control list moves there' 'the file system has none'
+fi
+
 ok 'a copy is made there' on a volmig copy --create "$src" "ssh://10.77.0.2/$dir_b/copy.img"
 is '... byte for byte' "$(sha256sum <"$dir_b/copy.img")" "$sum"
 ok '... and the source stays' cmp -s "$src" "$dir_b/copy.img"

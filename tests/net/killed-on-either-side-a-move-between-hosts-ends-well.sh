@@ -151,6 +151,8 @@ if [ "${HOSTS_KILLS:-}" = full ]; then
 else
 	far_killed kill-after-record 2 push
 	far_killed kill-torn-record 5 pull
+	# The last: it has ended, and who watches over it does not know.
+	far_killed kill-after-record 14 push
 	near_killed kill-after-record 5 push abort
 	near_killed kill-torn-record 14 push resume
 	near_killed kill-after-record 9 pull abort
