@@ -65,8 +65,7 @@ static int check_plain(const struct facts *facts, struct err *err)
 		return err_next(err, "name that volume");
 	}
 	if (lv->hidden) {
-		err_set(err, ERR_REFUSED, facts->spec, "is an internal part of %s/%s, no volume by itself",
-			lv->vg_name, lv->name);
+		err_set(err, ERR_REFUSED, facts->spec, "is an internal part of %s, no volume by itself", lv->vg_name);
 		return err_next(err, "name a volume that lvs shows");
 	}
 	if (lv->type && (ends_in(lv->type, "-pool"))) {
@@ -153,6 +152,10 @@ int plan_lv_source(const struct request *request, struct plan *plan, struct err 
 		text_list_add(&plan->warnings, text_format(
 			"%s is a snapshot of %s; its copy is a volume of its own and shares nothing with it",
 			source->path, lv->origin));
+	if (lv->integrity)
+		text_list_add(&plan->warnings, text_format(
+			"%s has dm-integrity, and its copy has none: lvconvert --raidintegrity y adds it to a raid1 volume",
+			source->path));
 	plan->move.lvm.activate_source = !lv->active;
 	return 0;
 }

@@ -62,6 +62,16 @@ static int check_group(const struct wish *wish, struct err *err)
 	return 0;
 }
 
+/* Integrity is a layer of each leg, which the volume itself does not show. */
+static bool has_integrity(const struct wish *wish)
+{
+	for (size_t i = 0; i < wish->group->lv_count; i++)
+		if (lvm_has_word(wish->group->lvs[i].layout, "integrity") &&
+		    lvm_is_part(wish->group, &wish->group->lvs[i], wish->lv->name))
+			return true;
+	return false;
+}
+
 static int check_kind(const struct wish *wish, struct err *err)
 {
 	static const struct {
@@ -82,7 +92,8 @@ static int check_kind(const struct wish *wish, struct err *err)
 				wish->group->name, lv->pool);
 	}
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (!lvm_has_word(lv->layout, others[i].word))
+		if (!lvm_has_word(lv->layout, others[i].word) &&
+		    (strcmp(others[i].word, "integrity") || !has_integrity(wish)))
 			continue;
 		err_set(err, ERR_REFUSED, wish->name, "it is %s, which cannot be moved while it is in use",
 			others[i].what);

@@ -39,8 +39,9 @@ static int look_at_device(unsigned flags, struct facts *facts, struct err *err)
 	if (ret == 0 && !lv->suspended && !(flags & INSPECT_OUTSIDE))
 		ret = look_inside(fd, facts, err);
 	if (ret == 0 && (flags & INSPECT_USES)) {
-		/* What its last writer left in the cache is not to be counted later on. */
-		fdatasync(fd);
+		/* What its last writer left in the cache is not to be counted later on; it would wait if suspended. */
+		if (!lv->suspended)
+			fdatasync(fd);
 		facts->written = blkdev_written(lv->dev);
 	}
 	close(fd);

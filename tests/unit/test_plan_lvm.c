@@ -232,7 +232,7 @@ static const struct {
 	{ "s:type=cache-pool", "is a cache pool", "name one of its volumes" },
 	{ "s:type=vdo-pool", "is a vdo-pool", "name one of its volumes" },
 	{ "s:hidden", "is a part of vg0/pool0", "name that volume" },
-	{ "s:internal", "is an internal part of vg0/web", "name a volume that lvs shows" },
+	{ "s:internal", "is an internal part of vg0, no volume by itself", "name a volume that lvs shows" },
 	{ "s:type=cache", "is a cached volume (cache, by fast)", "lvconvert --splitcache vg0/web" },
 	{ "s:type=writecache", "is a cached volume (writecache, by fast)", "lvconvert --splitcache vg0/web" },
 	{ "s:type=vdo", "is a VDO volume (in fast)", "--keep-source" },
