@@ -105,10 +105,10 @@ end_server export
 # ---- the user ----
 new_target
 nbdkit_file dst.raw
-begin_copy web.img "$(uri export)" --stall-timeout 60s
+begin_copy web.img "$(uri export)" --stall-timeout 300s
 end_server export KILL
 sleep 0.5
-kill -INT "$("$VOLMIG" status --json $id | jq '.. | .pid? // empty' | head -n 1)"
+kill -TERM "$("$VOLMIG" status --json $id | jq '.. | .pid? // empty' | head -n 1)"
 is 'who interrupts it while it waits for the server is heard at once' "$(ended)" 4
 nbdkit_file dst.raw
 finish_by_resume 'interrupted while waiting'
