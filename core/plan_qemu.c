@@ -92,6 +92,10 @@ void plan_qemu_warnings(struct plan *plan)
 	const struct move *move = &plan->move;
 
 	warn_of_source(plan);
+	if (move->remove && qemu_is_image(&move->source))
+		text_list_add(&plan->warnings, text_format(
+			"only in %s was it looked for images that stand on %s: others would be lost with it",
+			move->source.dir, move->source.path));
 	if (move->create && move->new_bytes)
 		text_list_add(&plan->warnings, text_format(
 			"%s images have a multiple of 512 bytes: %" PRIu64 " in place of the source's %" PRIu64,

@@ -98,6 +98,17 @@ static json_t *lun_blockdev(const struct facts *facts, bool writable, uint64_t s
 			 "timeout", (json_int_t)((stall_ms + 999) / 1000), "read-only", !writable);
 }
 
+/* Inode numbers are used again: is what that descriptor of its stands for of the same birth? */
+static bool has_birth(int dir, const char *name, const struct facts *facts)
+{
+	int fd = openat(dir, name, O_PATH | O_CLOEXEC);
+	int64_t birth_ns = fd < 0 ? 0 : volume_birth(fd, "");
+
+	if (fd >= 0)
+		close(fd);
+	return !birth_ns || !facts->birth_ns || birth_ns == facts->birth_ns;
+}
+
 /* Of those that we may look at: has it that very file open? */
 static bool has_open(pid_t pid, const struct facts *facts)
 {
@@ -111,7 +122,8 @@ static bool has_open(pid_t pid, const struct facts *facts)
 		struct stat st;
 
 		found = fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) &&
-			st.st_dev == facts->dev && st.st_ino == facts->ino;
+			st.st_dev == facts->dev && st.st_ino == facts->ino &&
+			has_birth(dirfd(dir), entry->d_name, facts);
 	}
 	if (dir)
 		closedir(dir);

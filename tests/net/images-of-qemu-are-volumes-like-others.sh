@@ -95,6 +95,8 @@ is 'a backing chain: the copy stands alone' \
 	"$(qemu-img info --output=json b/top.qcow2 | jq '."backing-filename"')" null
 must_fail 3 'a backing chain: nothing is copied onto it' "$VOLMIG" copy --into-existing ./a/odd.img qcow2:a/top.qcow2
 must_fail 3 'nor onto what it stands on' "$VOLMIG" copy --into-existing qcow2:a/top.qcow2 qcow2:b/web.qcow2
+run "$VOLMIG" migrate -n qcow2:a/top.qcow2 ./b/
+has 'an image that will be removed: others may stand on it elsewhere' "only in $work/a was it looked for"
 mv a/top.qcow2 b/above.qcow2
 must_fail 3 'a backing file is not removed' "$VOLMIG" migrate qcow2:b/web.qcow2 qcow2:a/
 has 'and who stands on it is named' "backing file of $work/b/above.qcow2"
