@@ -4,6 +4,7 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
 . "$TOP/tests/qemu.sh"
+. "$TOP/tests/net.sh"
 requires qemu-img qemu-storage-daemon jq timeout
 ceph="$TOP/tests/lab/ceph-lab"
 missing=$("$ceph" missing)
@@ -51,6 +52,19 @@ ok 'RBD -> qcow2: the same' qemu-img compare -q -f raw -F qcow2 a/web.img b/disk
 ok 'RBD -> qcow2: sparse' test $? = 0
 ok 'qcow2 -> RBD' "$VOLMIG" migrate -q qcow2:b/disk-2.qcow2 "rbd:rbd/third:conf=$conf"
 is 'qcow2 -> RBD: the same' "$(rbd_sum rbd/third "$size")" "$sum"
+
+if command -v nbdkit >/dev/null; then
+	head -c "$size" /dev/urandom >disk.raw
+	nbdkit_on export file disk.raw
+	ok 'RBD -> NBD export' "$VOLMIG" copy -q "rbd:rbd/third:conf=$conf" "$(uri export)"
+	is 'RBD -> NBD export: the same' "$(sum_of disk.raw)" "$sum"
+	ok 'NBD export -> RBD' "$VOLMIG" copy -q --create "$(uri export)" "rbd:rbd/fourth:conf=$conf"
+	is 'NBD export -> RBD: the same' "$(rbd_sum rbd/fourth "$size")" "$sum"
+	end_server export
+	rbd rm --no-progress rbd/fourth 2>/dev/null
+else
+	skip 'NBD exports and RBD' 'needs nbdkit'
+fi
 
 rbd create --size 64G rbd/large
 ok '64 GiB without data' "$VOLMIG" migrate -q "rbd:rbd/large:conf=$conf" "rbd:rbd/large2:conf=$conf"

@@ -54,4 +54,21 @@ else
 	skip 'qemu-storage-daemon' 'needs qemu-system-common or qemu-storage-daemon'
 fi
 
+# Images have a multiple of 512 bytes, as web.img has.
+if command -v qemu-img >/dev/null && command -v qemu-storage-daemon >/dev/null; then
+	head -c 5300224 /dev/urandom >disk.raw
+	qemu-img convert -f raw -O qcow2 web.img web.qcow2
+	nbdkit_on export file disk.raw
+	ok 'qcow2 -> export' "$VOLMIG" copy -q qcow2:web.qcow2 "$(uri export)"
+	ok 'qcow2 -> export: the same' cmp web.img disk.raw
+	ok 'export -> qcow2' "$VOLMIG" copy -q --create "$(uri export)" qcow2:back.qcow2
+	ok 'export -> qcow2: the same' qemu-img compare -q -f raw -F qcow2 web.img back.qcow2
+	ok 'export -> qcow2: it is sparse' test "$(du -k back.qcow2 | cut -f1)" -lt 4096
+	ok 'qcow2 -> export, moved' "$VOLMIG" migrate -q --into-existing qcow2:back.qcow2 "$(uri export)"
+	ok 'qcow2 -> export, moved: the image is gone, and the same is there' cmp web.img disk.raw
+	ok 'qcow2 -> export, moved: nothing is left of it' test ! -e back.qcow2
+	end_server export
+else
+	skip 'images' 'needs qemu-utils and qemu-system-common'
+fi
 done_testing
