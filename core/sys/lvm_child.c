@@ -25,6 +25,19 @@
 #define LIBRARY "liblvm2cmd.so.2.03"
 #define LINE_MAX_BYTES 65536
 
+/*
+ * What the library takes of memory in small pieces.  It is more than that, so
+ * that the 8 MiB which it reads through find the same place each time.
+ */
+#define SMALL_BYTES (2UL << 20)
+
+/*
+ * Before it suspends a device it touches 8 MiB (activation/reserved_memory),
+ * so that no memory is wanted while the device that swap space lies on may be
+ * suspended, and gives them back afterwards.
+ */
+#define RESERVED_BYTES (12UL << 20)
+
 /* What a command line has in front. */
 #define CHANGES 'c'
 #define LOOKS 'l'
@@ -103,23 +116,23 @@ static void sort_message(int level, const char *file, int line, int dm_errno, co
 }
 
 /*
- * Before it suspends a device the library touches 8 MiB (activation/
- * reserved_memory), so that no memory is wanted while the device that swap
- * space lies on may be suspended, and gives them back afterwards.  They are
- * kept, and made present in one go: by a fault for each page that is what
- * takes longest of a command.  As much lies before them that it reads through.
+ * Give malloc() memory of its own that is present in one go: by a fault for
+ * each page that is what takes longest of the library's work.
  */
-static void keep_reserved_memory(void)
+static void stock_memory(size_t size)
 {
-	size_t size = 20 << 20;
-	char *memory;
+	char *memory = malloc(size);
 
-	mallopt(M_MMAP_THRESHOLD, 2 * (int)size);
-	mallopt(M_TRIM_THRESHOLD, 4 * (int)size);
-	memory = malloc(size);
 	if (memory && pages_make_present(memory, size) < 0)
 		_exit(LVM_NO_HANDLE);
 	free(memory);
+}
+
+/* Freed memory, however much, is kept for the next one. */
+static void keep_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);	/* the most that it takes */
+	mallopt(M_TRIM_THRESHOLD, 128 << 20);
 }
 
 /* The library's handle, and its function that runs a command; ends the process where there is none. */
@@ -192,10 +205,13 @@ static _Noreturn void serve(const int ways[LVM_WAYS], int talk, pid_t parent)
 		if (n <= 1)
 			_exit(0);
 		line[n] = '\0';
-		if (!handle)
+		if (!handle) {
+			keep_memory();
+			stock_memory(SMALL_BYTES);
 			handle = load(&run);
+		}
 		if (changes && !kept)
-			keep_reserved_memory();
+			stock_memory(RESERVED_BYTES);
 		kept |= changes;
 		inject_kill_at("kill-lvm", ++told);
 		inject_kill_past("kill-lvm-from", told);
