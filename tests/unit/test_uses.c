@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -23,8 +24,11 @@
 #include "sys/procs.h"
 #include "sys/uses.h"
 
+#define MANY 3000		/* more than are read in one go */
+
 enum how {
 	BY_DESCRIPTOR,
+	BY_THE_LAST_OF_MANY,
 	BY_APPENDING,
 	BY_MAPPING,
 	BY_READING,
@@ -47,6 +51,15 @@ static pid_t user_of(const char *path, enum how how)
 
 		/* A test that fails does not come to end(). */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (how == BY_THE_LAST_OF_MANY) {
+			struct rlimit many = { MANY + 64, MANY + 64 };
+
+			if (setrlimit(RLIMIT_NOFILE, &many) < 0)
+				_exit(1);
+			for (int i = 0; i < MANY; i++)
+				if (dup(ready[1]) < 0)
+					_exit(1);
+		}
 		fd = open(path, flags | O_CLOEXEC);
 		if (fd < 0)
 			_exit(1);
@@ -119,6 +132,21 @@ static void test_descriptor(void **state)
 	end(pid);
 	assert_unused("file");
 	pid = user_of("file", BY_APPENDING);
+	assert_used("file", "open for writing by ", pid);
+	end(pid);
+}
+
+static void test_many_descriptors(void **state)
+{
+	struct rlimit limit;
+	pid_t pid;
+
+	(void)state;
+	/* Valgrind keeps to a limit of its own. */
+	if (scratch_is_slow() || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max < MANY + 64)
+		return;
+	scratch_make("file", MIB);
+	pid = user_of("file", BY_THE_LAST_OF_MANY);
 	assert_used("file", "open for writing by ", pid);
 	end(pid);
 }
@@ -244,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_descriptor, scratch_enter, scratch_leave),
+		cmocka_unit_test_setup_teardown(test_many_descriptors, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_reading, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_mapping, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_ourselves, scratch_enter, scratch_leave),
