@@ -198,33 +198,43 @@ static int begin_again(struct step_context *ctx, struct virt *virt, const struct
 
 /* ---- standing still ---- */
 
-/* Several disks: the guest stands still until all have moved.  Not one that somebody else has suspended. */
-static int stand_still(struct step_context *ctx, struct virt *virt, struct live_guard *guard,
-		       uint64_t *ret_since, struct err *err)
+/*
+ * Several disks: the guest stands still until all have moved, but for one that
+ * somebody else has suspended.  Whoever lets it go on should we be killed takes
+ * its time to come up, so that it is there before all else.
+ */
+static int guard_it(struct step_context *ctx, struct virt *virt, struct live_guard *guard, struct err *err)
 {
 	const struct live_move *live = &ctx->move->live;
 	struct virt_domain domain = { 0 };
-	bool still;
-	int ret;
+	bool runs;
 
 	if (ctx->part_count == 1)
 		return 0;
 	if (virt_find(virt, live->uuid, &domain, err) < 0)
 		return -1;
-	still = domain.paused || !domain.running;
+	runs = domain.running && !domain.paused;
 	virt_domain_free(&domain);
-	if (!still && live_guard_begin(guard, live, live_call_limit(ctx->move), err) < 0)
-		return -1;
+	return runs ? live_guard_begin(guard, live, live_call_limit(ctx->move), err) : 0;
+}
+
+static int stand_still(struct step_context *ctx, struct virt *virt, const struct live_guard *guard,
+		       uint64_t *ret_since, struct err *err)
+{
+	int ret;
+
+	if (ctx->part_count == 1)
+		return 0;
 	/* Written down first: who comes after us has to know that it was us. */
-	if (!still)
+	if (guard->pid)
 		ctx->record->suspended = true;
 	ret = monitor_note(ctx->mon, err);
-	if (still)
+	if (!guard->pid)
 		return ret;
 	inject_kill_at("kill-suspend", 1);
 	*ret_since = clock_ns();
 	if (ret == 0)
-		ret = virt_suspend(virt, live->uuid, err);
+		ret = virt_suspend(virt, ctx->move->live.uuid, err);
 	inject_kill_at("kill-suspend", 2);
 	return ret;
 }
@@ -306,8 +316,11 @@ static int call_pivots(struct step_context *ctx, struct virt *virt, const struct
 	struct err second = ERR_INIT;
 	int ret = 0, returned = 0;
 
+	if (guard_it(ctx, virt, &guard, err) < 0)
+		return -1;
 	if (make_ready(ctx, virt, sight, err) < 0) {
 		hurry_no_more(ctx, virt, sight);
+		live_guard_end(&guard);
 		return -1;
 	}
 	began = clock_ns();

@@ -124,6 +124,14 @@ ok 'resume mirrors the rest again' "$VOLMIG" resume -q "$job"
 ok 'all have moved' ends_on $to
 have_moved
 
+# One that stands still to be compared goes on as well.
+VOLMIG_INJECT=kill-suspend:2 "$VOLMIG_INJECT_BIN" swap -q --max-pause=10s --create web vda ./compared.img >killed 2>&1
+is 'killed while the guest stands still to be compared' $? 137
+ok 'it goes on' wait_until grep -q 'web: volmig was killed while it had suspended the domain' killed
+ok 'it runs' is_state web running
+ok 'the job is aborted' "$VOLMIG" abort -q "$(unfinished)"
+ok 'all are where they were' ends_on $from
+
 # Shut off: the definition changes for all at once.
 virsh -q destroy web
 runs='shut off'
