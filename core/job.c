@@ -262,6 +262,11 @@ static int job_open_at(const char *state_dir, const char *id, enum job_open_mode
 		ret = job_mark_open_again(state_dir, id, err);
 	if (ret < 0 && !*err->object)
 		snprintf(err->object, sizeof(err->object), "%s", id);
+	/* What the system has against it: nothing was touched, and the job is as it was. */
+	if (ret < 0 && err->class == ERR_FAILED && err->number) {
+		err->class = ERR_REFUSED;
+		err_next(err, "mend that, then try again");
+	}
 	return ret;
 }
 

@@ -132,8 +132,10 @@ static enum step_result result_of_open(const struct step_context *ctx, struct er
 {
 	/* A cluster or target that does not answer would not let it be rolled back either. */
 	bool far = facts_remote(&ctx->move->source) || facts_remote(&ctx->record->target);
+	/* Nor would a file system that has turned read-only, or a medium that fails. */
+	bool unwell = err->number == EROFS || err->number == EIO;
 
-	if (!ctx->record->mark.offset && !(far && ctx->written) &&
+	if (!ctx->record->mark.offset && !((far || unwell) && ctx->written) &&
 	    !(ctx->move->far.host && err->class == ERR_STOPPED))
 		return STEP_UNDONE;
 	if (err->class == ERR_FAILED)

@@ -59,5 +59,20 @@ for pages in $(seq 1 5); do
 	esac
 	umount "$scratch/m"
 done
+
+# The same where it is read-only by now.
+rm -f a/v b/v
+cp original a/v
+mount -t tmpfs none "$scratch/m"
+VOLMIG_INJECT=kill-at-byte:2000000 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id ./a/v ./b/ 2>/dev/null
+mount -o remount,ro "$scratch/m"
+for command in resume abort; do
+	must_fail 3 "$command, read-only: refused" "$VOLMIG" $command $id
+	has '... with the reason, and what to do' 'Read-only file system; mend that'
+done
+mount -o remount,rw "$scratch/m"
+ok 'with one that can be written to it goes on' "$VOLMIG" resume -q $id
+ok '... to its end' moved
+umount "$scratch/m"
 ok 'it was stopped while it ran' sh -c 'case $1 in *4*) ;; *) exit 1 ;; esac' sh "$stopped"
 done_testing

@@ -100,6 +100,18 @@ rm "$scratch/m/filler"
 ok 'with room again it goes on' "$VOLMIG" resume "$job"
 is '... to an equal copy' "$(sha256sum <"$scratch/m/img")" "$sum"
 ok '... and the source is gone' test ! -e "$scratch/img"
+
+# One that turns read-only under a job, before any of the copy was durable.
+mv "$scratch/m/img" "$scratch/img"
+id=11111111-2222-4333-8444-555555555555
+must_fail 137 'a move that is killed early' env VOLMIG_INJECT=kill-at-byte:3000000 \
+	"$VOLMIG_INJECT_BIN" migrate -q --job-id $id "$scratch/img" "$scratch/m/"
+mount -o remount,ro "$scratch/m"
+must_fail 4 'it stops where the file system is read-only by now' "$VOLMIG" resume $id
+has '... with the reason' 'Read-only file system' "resume $id"
+mount -o remount,rw "$scratch/m"
+ok '... and goes on when it can be written to' "$VOLMIG" resume $id
+is '... to an equal copy' "$(sha256sum <"$scratch/m/img")" "$sum"
 umount "$scratch/m"
 
 done_testing
