@@ -105,6 +105,10 @@ int plan_check_existing(const struct request *request, struct plan *plan, struct
 	if (holds)
 		text_list_add(&plan->warnings, text_format("%s on %s is overwritten",
 							   holds, destination->path));
+	if (volume_is_file(destination) && destination->links > 1)
+		text_list_add(&plan->warnings, text_format(
+			"%s has %" PRIu64 " names (hard links), and is overwritten under all of them",
+			destination->path, destination->links));
 	return 0;
 }
 

@@ -64,14 +64,15 @@ int new_file_is_target(const struct step_context *ctx, int dir, const char *name
 		return 0;
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
+		int number = errno;
 		struct stat st;
 
 		/* One that cannot be opened may still be told by its inode. */
-		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return errno == ENOENT ? 0 : err_sys(err, errno, name, "cannot look at the destination");
+		if (number == ELOOP || st.st_ino != ctx->record->target.ino)
 			return 0;
-		if (errno == ELOOP || st.st_ino != ctx->record->target.ino)
-			return 0;
-		return err_sys(err, errno, name, "cannot look at the destination");
+		return err_sys(err, number, name, "cannot look at the destination");
 	}
 	if (volume_identify(fd, ctx->record->target.path, &now, err) == 0) {
 		other = volume_is_file(&ctx->record->target) && volume_is_file(&now) ?

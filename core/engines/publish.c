@@ -121,6 +121,11 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 		/* A volume keeps its time of last change. */
 		times[1].tv_sec = move->source.mtime_ns / 1000000000;
 		times[1].tv_nsec = move->source.mtime_ns % 1000000000;
+		/* Before 1970 as well. */
+		if (times[1].tv_nsec < 0) {
+			times[1].tv_sec--;
+			times[1].tv_nsec += 1000000000;
+		}
 		if (volume_is_file(facts_there(&move->source)))
 			utimensat(dir, move->temp_name, times, AT_SYMLINK_NOFOLLOW);
 		if (rename_new(dir, move->temp_name, move->name) < 0) {

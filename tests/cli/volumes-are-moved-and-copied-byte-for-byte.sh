@@ -59,12 +59,15 @@ of_size() {
 	nothing_left "$work"
 }
 
+# attributes TIME COMMAND...: the time of the source's last change
 attributes() {
+	local time=$1
+	shift
 	fresh
 	image a/v 70001
 	sum=$(sum_of a/v)
 	chmod 0640 a/v
-	touch -d '2020-02-03 04:05:06.789012345 UTC' a/v
+	touch -d "$time UTC" a/v
 	[ "$(id -u)" != 0 ] || chown 1234:5678 a/v
 	! command -v setfattr >/dev/null || setfattr -n user.volmig -v 'here "it" is' a/v
 	before=$(stat -c '%a %u:%g %y' a/v; getfattr -d a/v 2>/dev/null | sed 1d)
@@ -231,8 +234,8 @@ for VOLMIG_IO in uring sync; do
 	settles "$VOLMIG_IO: the hash is that of the bytes" tree_hash
 done
 unset VOLMIG_IO
-settles 'migrate: owner, mode, time and extended attributes' attributes migrate -q
-settles 'copy: owner, mode, time and extended attributes' attributes copy -q --create
+settles 'migrate: owner, mode, time and extended attributes' attributes '2020-02-03 04:05:06.789012345' migrate -q
+settles 'copy: owner, mode, time and extended attributes' attributes '1969-07-20 20:17:40.789012345' copy -q --create
 settles 'any mode, whatever the umask' modes
 settles 'a set-user-ID bit is not carried over' set_id
 settles 'only that one of several names goes away' hard_link

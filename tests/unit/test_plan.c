@@ -95,6 +95,7 @@ static const struct {
 	{ "migrate into verify=none", "block", "file", "copy commit", "source is kept" },
 	{ "migrate into delta", "file", "file", "copy verify commit remove-source", NULL },
 	{ "migrate into keep", "file", "file holds=ext4", "copy verify commit", "ext4 on /srv/b/new.img is overwritten" },
+	{ "migrate into keep", "file", "file links=3", "copy verify commit", "3 names (hard links), and is overwritten" },
 	{ "migrate into keep", "file", "file format=qcow2", "copy verify commit", "qcow2 on /srv/b/new.img is overwritten" },
 	{ "migrate into", "file bytes=0 allocated=0", "file bytes=0", "copy verify commit remove-source", NULL },
 	{ "copy", "file", "file", "copy verify commit", NULL },
