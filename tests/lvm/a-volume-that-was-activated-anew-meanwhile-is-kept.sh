@@ -45,4 +45,21 @@ for name in active inactive; do
 	ok 'and what was written is there' written_anew $name
 done
 
+# The new volume has its name, and somebody takes it up before the job has ended: abort would take it away.
+lvcreate -qq -y -Wn -Zn -L 8M -n early g0 >/dev/null 2>&1
+cat >hook <<-'SH'
+	#!/bin/sh
+	[ "$VOLMIG_HOOK" = pre-commit ] || exit 0
+	echo precious | dd of=/dev/g1/early bs=4k conv=sync oflag=direct status=none
+SH
+must_fail 4 'a new volume that is written to before the commit' "$VOLMIG" migrate -q g0/early g1 --hook "$scratch/hook"
+has 'is noticed' 'written to since it was verified'
+must_fail 3 'abort does not take it away' "$VOLMIG" abort -q "$(unfinished)"
+has 'and says why' 'may hold what the source does not'
+lvchange -qq -an g1/early
+lvchange -qq -ay g1/early
+must_fail 3 'nor once it was activated anew' "$VOLMIG" abort -q "$(unfinished)"
+is 'what was written is there' "$(head -c 8 /dev/g1/early)" precious
+ok 'and so is the source' test -e /dev/g0/early
+
 done_testing
