@@ -81,8 +81,9 @@ int live_guard_begin(struct live_guard *guard, const struct live_move *live, uin
 	if (guard->pid < 0)
 		guard->pid = 0;
 	live_guard_end(guard);
-	return err_set(err, ERR_FAILED, live->domain,
-		       "the process that would let it go on should this one die does not come up");
+	err_set(err, ERR_FAILED, live->domain,
+		"the process that would let it go on should this one die does not come up");
+	return err_next(err, "see that libvirt answers, and asks for no password, then resume the job");
 }
 
 void live_guard_end(struct live_guard *guard)

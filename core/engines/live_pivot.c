@@ -297,24 +297,51 @@ static void hurry_no_more(struct step_context *ctx, struct virt *virt, const str
 }
 
 /* What is recorded before any of them is called, for nothing is written down while the guest waits. */
-static void announce_pivots(struct step_context *ctx, const struct sight *sight, enum pivot_record pivot)
+static void announce_pivots(struct step_context *ctx, const struct sight *sight, size_t from,
+			    enum pivot_record pivot)
 {
-	for (size_t i = 0; i < sight->count; i++)
+	for (size_t i = from; i < sight->count; i++)
 		if (sight->where[i] == LIVE_READY && ctx->parts[i].record->pivot != PIVOT_DONE)
 			ctx->parts[i].record->pivot = pivot;
 }
 
-/*
- * Call the pivots of those that are ready; what they return is not what has
- * happened.  Nothing is waited for that is not between the guest and its going on.
- */
+/* Call one after the other, until one fails: false.  What they return is not what has happened. */
+static bool call_each(struct step_context *ctx, struct virt *virt, const struct sight *sight, bool *ret_called)
+{
+	for (size_t i = 0; i < sight->count; i++) {
+		const struct live_move *live = &ctx->parts[i].move->live;
+		struct err err = ERR_INIT;
+		int returned;
+
+		if (sight->where[i] != LIVE_READY)
+			continue;
+		*ret_called = true;
+		inject_kill_at("kill-pivot", (unsigned)(2 * i + 1));
+		inject_stop_at("stop-pivot", (unsigned)(i + 1));
+		/* point of no return */
+		returned = virt_pivot(virt, live->uuid, live->target, &err);
+		inject_kill_at("kill-pivot", (unsigned)(2 * i + 2));
+		if (returned == 0) {
+			ctx->parts[i].record->pivot = PIVOT_DONE;
+			continue;
+		}
+		/* Look before another one follows: if none has moved, all can go back. */
+		log_info("%s: %s", err.object, err.cause);
+		announce_pivots(ctx, sight, i + 1, PIVOT_NOT_CALLED);
+		return false;
+	}
+	return true;
+}
+
+/* Pivot those that are ready; nothing is waited for that is not between the guest and its going on. */
 static int call_pivots(struct step_context *ctx, struct virt *virt, const struct sight *sight,
 		       bool *ret_called, struct err *err)
 {
 	struct live_guard guard = LIVE_GUARD_NONE;
 	uint64_t began, since = 0;
 	struct err second = ERR_INIT;
-	int ret = 0, returned = 0;
+	bool all = false;
+	int ret;
 
 	if (guard_it(ctx, virt, &guard, err) < 0)
 		return -1;
@@ -324,30 +351,12 @@ static int call_pivots(struct step_context *ctx, struct virt *virt, const struct
 		return -1;
 	}
 	began = clock_ns();
-	announce_pivots(ctx, sight, PIVOT_CALLED);
-	if (stand_still(ctx, virt, &guard, &since, err) < 0) {
-		announce_pivots(ctx, sight, PIVOT_NOT_CALLED);
-		ret = -1;
-	}
-	for (size_t i = 0; ret == 0 && returned == 0 && i < sight->count; i++) {
-		const struct live_move *live = &ctx->parts[i].move->live;
-
-		if (sight->where[i] != LIVE_READY)
-			continue;
-		*ret_called = true;
-		inject_kill_at("kill-pivot", (unsigned)(2 * i + 1));
-		inject_stop_at("stop-pivot", (unsigned)(i + 1));
-		/* point of no return */
-		returned = virt_pivot(virt, live->uuid, live->target, err);
-		inject_kill_at("kill-pivot", (unsigned)(2 * i + 2));
-		if (returned == 0) {
-			ctx->parts[i].record->pivot = PIVOT_DONE;
-			continue;
-		}
-		/* Look before another one follows: if none has moved, all can go back. */
-		log_info("%s: %s", err->object, err->cause);
-		*err = (struct err)ERR_INIT;
-	}
+	announce_pivots(ctx, sight, 0, PIVOT_CALLED);
+	ret = stand_still(ctx, virt, &guard, &since, err);
+	if (ret == 0)
+		all = call_each(ctx, virt, sight, ret_called);
+	else
+		announce_pivots(ctx, sight, 0, PIVOT_NOT_CALLED);
 	if (go_on(ctx, virt, ret < 0 ? &second : err) < 0) {
 		ret = -1;
 		live_guard_leave(&guard);
@@ -357,7 +366,7 @@ static int call_pivots(struct step_context *ctx, struct virt *virt, const struct
 	if (since)
 		ctx->record->suspended_ns += clock_ns() - since;
 	live_guard_end(&guard);
-	if (ret < 0 || returned < 0)
+	if (!all)
 		hurry_no_more(ctx, virt, sight);
 	return ret;
 }
