@@ -22,7 +22,9 @@
 
 #define PROTOCOL 1			/* SERVE_PROTOCOL of serve.h, which is above us */
 #define REMOTE "volmig serve --stdio"
+#define PAUSE_MS 200U
 #define PAUSE_MS_MAX 5000U
+#define OPEN_NS 10000000000ULL		/* what is not open by then is looked after by who opens it */
 #define PING_NS 10000000000ULL
 #define PING_MS 10000
 
@@ -275,7 +277,7 @@ int far_ask_job(const char *host, const char *job_id, json_t *request, uint64_t 
 {
 	uint64_t until = clock_ns() + stall_ms * 1000000;
 	int asked = interrupt_requested(), r;
-	unsigned pause = 200;
+	unsigned pause = PAUSE_MS;
 
 	json_put(request, "job", json_string(job_id));
 	for (;;) {
@@ -319,8 +321,9 @@ int far_check_data(const char *host, struct err *err)
 	return err_next(err, "see what volmig is on that host; without --compress it may go");
 }
 
-int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *ret_bytes,
-		  struct err *err)
+/* As far_open_data(). */
+static int open_data_once(const char *host, bool write, struct ssh *ret_ssh, uint64_t *ret_bytes,
+			  struct err *err)
 {
 	json_t *greeting = json_pack("{s:s, s:s, s:b}", "channel", "data", "job", used_job, "write", (int)write);
 	struct ssh ssh = SSH_INIT;
@@ -356,6 +359,22 @@ int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *r
 		return -1;
 	}
 	*ret_ssh = ssh;
+	return 0;
+}
+
+int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *ret_bytes,
+		  struct err *err)
+{
+	uint64_t until = clock_ns() + OPEN_NS;
+
+	/* One of the two lines may have died just now: that is no answer yet. */
+	while (open_data_once(host, write, ret_ssh, ret_bytes, err) < 0) {
+		if ((err->number != EAGAIN && err->number != WIRE_LOST) || interrupt_requested() || clock_ns() >= until)
+			return -1;
+		log_info("%s: %s; trying again", err->object, err->cause);
+		*err = (struct err)ERR_INIT;
+		clock_sleep_ms(PAUSE_MS);
+	}
 	return 0;
 }
 

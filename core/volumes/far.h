@@ -47,7 +47,7 @@ void far_use_job(const char *job_id, bool compress);
 
 /*
  * A channel for the bytes of the volume that the job has there, ready for NBD.
- * Once; as far_ask().
+ * Tried again for some seconds when a line dies meanwhile; as far_ask().
  */
 int far_open_data(const char *host, bool write, struct ssh *ret_ssh, uint64_t *ret_bytes,
 		  struct err *err);

@@ -12,7 +12,9 @@ requires jq
 hosts_make a b
 head -c 3M /dev/urandom >"$scratch/data"
 # A fault for the one that comes first, and for no other.
-far_volmig=$VOLMIG_INJECT_BIN far_inject="\$(cat $scratch/fault 2>&-; rm -f $scratch/fault)" allow b
+faulty() {
+	far_volmig=$VOLMIG_INJECT_BIN far_inject="\$(cat $scratch/fault 2>&-; rm -f $scratch/fault)" allow b
+}
 
 # The ends of a move: from here, or to here.
 push() {
@@ -26,6 +28,10 @@ pull() {
 fresh() {
 	rm -f "$from" "$to"
 	cp "$scratch/data" "$from"
+}
+
+no_workers() {
+	[ -z "$(workers a 'none (migrate|resume)')" ]
 }
 
 # ended WHAT: what there is in the end; one line of TAP for all of it.
@@ -43,6 +49,7 @@ ended() {
 	# A process that was killed cannot give its place in the queue back.
 	on a volmig doctor --fix >"$scratch/output" 2>&1
 	on b volmig doctor --fix >"$scratch/output" 2>&1
+	wait_until no_workers || why="$why; processes are left here: $(workers a 'none (migrate|resume)')"
 	nothing_left a || why="$why; something is left here: $(cat "$scratch/output")"
 	nothing_left b || why="$why; something is left there: $(cat "$scratch/output")"
 	if [ -z "$why" ]; then
@@ -81,7 +88,7 @@ far_killed() {
 	echo "$1:$2" >"$scratch/fault"
 	status=0
 	on a volmig migrate -q "$source" "$place" >"$scratch/said" 2>&1 || status=$?
-	is "$3: the far side is killed at record $2 ($1): it goes on by itself" "$status" 0
+	is "$3: the far side is killed at record $2 ($1): it goes on by itself" "$status $(ls "$scratch/fault" 2>&-)" '0 '
 	ended '... and ends well' moved
 }
 
@@ -108,7 +115,10 @@ random_kill() {
 	fresh
 	# Up to two seconds and a half; the copy alone takes one.
 	delay=$(od -An -N2 -tu2 /dev/urandom | awk '{ printf "%.3f", $1 / 65536 * 2.5 }')
-	on a volmig migrate -q --bwlimit=3M "$source" "$place" >"$scratch/said" 2>&1 &
+	compress=
+	[ $(($1 % 3)) = 0 ] || compress=--compress
+	# shellcheck disable=SC2086 # an option or none
+	on a volmig migrate -q --bwlimit=3M $compress "$source" "$place" >"$scratch/said" 2>&1 &
 	move=$!
 	sleep "$delay"
 	if [ $(($1 / 2 % 2)) = 0 ]; then
@@ -118,17 +128,45 @@ random_kill() {
 		wait $move || status=$?
 		# A host that goes before anything is begun is refused.
 		outcome=moved
-		if [ $status != 0 ]; then
-			end_by resume
-		fi
-		ended "killed there after $delay s: status $status, $outcome" "$outcome"
+		[ $status = 0 ] || end_by resume
+		[ $status != 3 ] || diag "$(cat "$scratch/said")"
+		ended "killed there after $delay s $compress: status $status, $outcome" "$outcome"
 	else
 		workers a 'none migrate' | xargs -r kill -9 2>/dev/null
 		wait $move 2>/dev/null
 		if [ $(($1 / 4 % 2)) = 0 ]; then end_by resume; else end_by abort; fi
-		ended "killed here after $delay s: $outcome" "$outcome"
+		ended "killed here after $delay s $compress: $outcome" "$outcome"
 	fi
 }
+
+# The second line, which is for the bytes, ends before it is one; or finds that the first has just been killed.
+cat >"$scratch/b/started" <<-STARTED
+	#!/bin/sh
+	starts=\$(cat $scratch/b/starts 2>&-)
+	echo x\$starts >$scratch/b/starts
+	case \$starts,\$(cat $scratch/b/then) in
+	,*) echo \$\$ >$scratch/b/first ;;
+	x,end) exit 1 ;;
+	x,kill) kill -9 \$(cat $scratch/b/first) ;;
+	esac
+	exec $VOLMIG "\$@"
+STARTED
+chmod +x "$scratch/b/started"
+for way in push pull; do
+	how='kill'
+	[ $way = pull ] || how=end
+	$way
+	fresh
+	rm -f "$scratch/b/starts"
+	echo "$how" >"$scratch/b/then"
+	far_volmig=$scratch/b/started allow b
+	status=0
+	on a volmig migrate -q "$source" "$place" >"$scratch/said" 2>&1 || status=$?
+	is "$way: the line for the bytes fails at first ($how): it goes on by itself" "$status" 0
+	ok '... with more lines' test "$(cat "$scratch/b/starts")" != xx
+	ended '... and ends well' moved
+done
+faulty
 
 if [ "${HOSTS_KILLS:-}" = full ]; then
 	for way in push pull; do
