@@ -76,6 +76,7 @@ int slots_init(struct slots *slots, unsigned count, unsigned leaves)
 	if (kept.size == size) {
 		start = kept.memory;
 		kept.memory = NULL;
+		madvise(start, size, MADV_DONTFORK);
 		spoil(start, size - LEAF_BYTES);
 	} else {
 		start = new_memory(size);
@@ -113,6 +114,12 @@ void slots_free(struct slots *slots)
 		drop_kept();
 		kept.memory = slots->memory;
 		kept.size = slots->size;
+		/*
+		 * Nothing writes to it now.  And a kernel that is a process
+		 * itself goes on showing the parent's pages to a child that
+		 * does not have them, in place of what that maps there.
+		 */
+		madvise(kept.memory, kept.size, MADV_DOFORK);
 	}
 	*slots = (struct slots){ 0 };
 }
