@@ -8,7 +8,7 @@ requires vgcreate dmsetup
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
 export DM_DISABLE_UDEV=1
-modprobe dm-flakey
+modprobe -a dm-flakey dm-delay
 # A MiB of the disk is left out, or LVM would see two devices of one PV.
 sectors=$(($(blockdev --getsz "$1") - 2048))
 
@@ -27,12 +27,9 @@ load() {
 	fi | swap_table "$1"
 }
 
-# flakey NAME DISK FEATURE...: reads are fine, writes are not.
-flakey() {
-	name=$1
-	disk=$2
-	shift 2
-	echo "0 $sectors flakey $disk 2048 0 60 $# $*" | swap_table "$name"
+# behind NAME DISK TARGET ARGUMENTS: all but the first MiB, which is LVM's, by that target.
+behind() {
+	printf '%s\n' "0 2048 linear $2 2048" "2048 $((sectors - 2048)) $3 $2 4096 $4" | swap_table "$1"
 }
 
 swap_table() {
@@ -99,6 +96,37 @@ for lv in thick thin; do
 
 done
 
+# Writes that take their time, so that it is caught half-way.
+for end in resume abort; do
+	behind fail_b "$2" delay "0 $2 4096 400"
+	env --default-signal=INT "$VOLMIG" migrate -q --keep-source --bwlimit=16M fa/thick fb >"$scratch/output" 2>&1 &
+	pid=$!
+	wait_until sh -c "'$VOLMIG' status | grep -q ' copying '"
+	kill -INT $pid
+	status=0
+	wait $pid || status=$?
+	is "a slow disk: an interrupt stops the copy" $status 4
+	load fail_b "$2"
+	ok "... $end" "$VOLMIG" $end -q "$(job)"
+	if [ $end = resume ]; then
+		ok '... to an equal copy' cmp "$scratch/original" /dev/fb/thick
+		lvremove -qq -y fb/thick
+	fi
+	clean thick
+done
+
+# Writes that are lost, and nobody is told.  What lies there is not the same already.
+lvcreate -qq -y -Zn -Wn -L 32M -n noise fb >/dev/null 2>&1
+head -c $((32 * 1048576)) /dev/zero | dd of=/dev/fb/noise bs=1M conv=notrunc,fsync status=none
+lvremove -qq -y fb/noise
+cat >"$scratch/hook" <<END
+. "$scratch/faults"
+[ "\$VOLMIG_HOOK" != pre-copy ] || behind fail_b "$2" flakey '0 3600 1 drop_writes'
+END
+must_fail 1 'a disk that loses what is written' "$VOLMIG" migrate -q --hook "sh $scratch/hook" fa/thick fb
+has '... is found when it is read back' 'differs'
+load fail_b "$2"
+clean thick
 ok 'the source is whole' cmp "$scratch/original" /dev/fa/thick
 ok '... and can be moved' "$VOLMIG" migrate fa/thick fb
 ok '... to an equal copy' cmp "$scratch/original" /dev/fb/thick

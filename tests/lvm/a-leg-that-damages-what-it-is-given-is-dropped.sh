@@ -54,4 +54,23 @@ wait $pid || status=$?
 is 'a leg that differed is repaired' $status 0
 is '... as the receipt says' "$(jq -c '.verify | [.result, .repairs, .mismatches]' "$scratch/output")" '["equal",1,0]'
 settled '... the volume is on the target, whole, and nothing is left' web "$c"
+
+# What is written to the leg once it is in sync is lost, and nobody is told.
+ok 'back again' "$VOLMIG" migrate -q vg/web "$a"
+cat >"$scratch/hook" <<END
+[ "\$VOLMIG_HOOK" = pre-scrub-leg ] || exit 0
+leg=\$(dmsetup table vg-web_rimage_1 | awk '{ print \$5 }')
+end=\$((leg + 32768))
+printf '0 %d linear $raw 0\n%d 32768 flakey $raw %d 0 3600 1 drop_writes\n%d %d linear $raw %d' \
+	\$leg \$leg \$leg \$end \$(($sectors - end)) \$end | dmsetup reload third
+dmsetup resume third
+dd if=/dev/urandom of=/dev/vg/web bs=64k count=1 seek=9 oflag=direct conv=notrunc status=none
+END
+exec 9</dev/vg/web
+must_fail 1 'a leg that loses what is written to it ends the move' "$VOLMIG" migrate -q --hook "sh $scratch/hook" vg/web "$c"
+exec 9<&-
+third "$good"
+has '... the message says so' 'does not keep what it is given (128 sectors differ after a repair, and nobody wrote)'
+sum=$(sum_of_volume web)
+settled '... the volume is where it was, and nothing is left' web "$a"
 done_testing

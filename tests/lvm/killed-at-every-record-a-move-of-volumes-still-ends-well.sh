@@ -1,9 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Killed at any record of its journal, a move of a logical volume is resumed or aborted, and nothing is left over.
+#
+# Of thin volumes and those that become files only at some records, unless KILL=full.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+# The guest has an environment of its own.
+[ -n "${VOLMIG_IN_LAB:-}" ] || echo "KILL=${KILL:-short}" >"$scratch/settings"
 in_lab -n 2 -s 200M -t 580
 requires vgcreate jq
+# shellcheck source=/dev/null
+. "$kept/settings"
 
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
@@ -70,16 +76,20 @@ where() {
 	fi
 }
 
-for move in ${MOVES:-linear from-file}; do
+for move in linear from-file thin to-file; do
 	bad=
 	n=0
+	step=1
+	case $KILL-$move in
+	short-thin | short-to-file) step=5 ;;
+	esac
 	wipe_out
 	set_up "$move"
 	while :; do
-		n=$((n + 1))
+		n=$((n + step))
 		status=0
 		when=before
-		[ $((n % 2)) = 0 ] || when=after
+		[ $((n / step % 2)) = 0 ] || when=after
 		VOLMIG_INJECT=kill-$when-record:$n "$VOLMIG_INJECT_BIN" migrate -q "$from" "$place" \
 			>"$scratch/out" 2>&1 || status=$?
 		[ $status != 0 ] || break
@@ -88,7 +98,7 @@ for move in ${MOVES:-linear from-file}; do
 		if [ -z "$job" ]; then
 			# Killed before there was a job, or after all was done.
 			[ "$(where "$move")" != lost ] || bad="$bad $n:lost"
-		elif [ $((n / 2 % 2)) = 0 ] && "$VOLMIG" abort -q "$job" >"$scratch/out" 2>&1; then
+		elif [ $((n / step / 2 % 2)) = 0 ] && "$VOLMIG" abort -q "$job" >"$scratch/out" 2>&1; then
 			"$VOLMIG" abort -q "$job" >/dev/null 2>&1 || bad="$bad $n:abort-twice"
 			[ "$(where "$move")" = source ] || bad="$bad $n:aborted-$(where "$move")"
 		else
