@@ -293,6 +293,9 @@ check-live-long: programs-live
 crash_script = tests/lvm/a-crash-at-any-record-of-any-move-leaves-one-whole-volume.sh
 check-lvm-crash: programs-lvm
 	$(Q)$(call script_env,plain,inject) CRASH=full $(crash_script)
+	$(Q)$(call script_env,plain,inject) KILL=full tests/lvm/killed-at-every-record-a-move-of-volumes-still-ends-well.sh
+	$(Q)$(call script_env,plain,inject) STUCK=full \
+		tests/lvm/an-lvm-command-stuck-in-a-change-leaves-all-to-be-gone-on-with.sh
 
 check-fuzz: programs-fuzz
 	@echo; echo '== fuzz targets over their corpus, with sanitizers'

@@ -1,10 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # An LVM command that is stuck in the middle of a change is named and left alone, nothing is deleted, and resume or abort ends well.
+#
+# In some steps, unless STUCK=full (make check-lvm-crash).
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
-in_lab -n 3 -s 64M -t 300
+# The guest has an environment of its own.
+[ -n "${VOLMIG_IN_LAB:-}" ] || echo "STUCK=${STUCK:-short}" >"$scratch/settings"
+in_lab -n 3 -s 64M -t 500
 requires vgcreate dmsetup flock
 . "$TOP/tests/online.sh"
+# shellcheck source=/dev/null
+. "$kept/settings"
 
 # Disks that can be suspended: what LVM wants of them then waits, and LVM cannot be interrupted meanwhile.
 n=0
@@ -103,12 +109,17 @@ is '... as it is' "$(sha256sum </dev/g1/web)" "$was"
 lvremove -qq -y g1/web
 grace=500
 
-begin publish g1 g0/web g1
-stuck d3 lvrename
-goes_on d3
-is '... source and copy are there' "$(lvs --noheadings -o lv_tags g0 g1 | grep -c .) $(sha256sum </dev/g0/web)" "2 $was"
-ok '... resume, once it goes on' volmig resume -q "$job"
-settled '... it is moved' /dev/g1/web
+# Forth, and back.
+if [ "$STUCK" = full ]; then
+	begin publish g1 g0/web g1
+	stuck d3 lvrename
+	goes_on d3
+	is '... source and copy are there' "$(lvs --noheadings -o lv_tags g0 g1 | grep -c .) $(sha256sum </dev/g0/web)" "2 $was"
+	ok '... resume, once it goes on' volmig resume -q "$job"
+	settled '... it is moved' /dev/g1/web
+else
+	ok 'it is moved' "$VOLMIG" migrate -q g0/web g1
+fi
 
 begin remove-source g1 g1/web g0
 stuck d3 lvremove
@@ -120,11 +131,13 @@ settled '... it is moved' /dev/g0/web
 from=$(lvs --noheadings -o devices g0/web | sed 's/^ *//; s/(.*//')
 to=/dev/mapper/d1
 [ "$from" != "$to" ] || to=/dev/mapper/d2
-begin add-leg g0 g0/web $to
-stuck d2 lvchange
-goes_on d2
-ok '... abort, once it goes on' volmig abort -q "$job"
-settled '... it is where it was' /dev/g0/web
+if [ "$STUCK" = full ]; then
+	begin add-leg g0 g0/web $to
+	stuck d2 lvchange
+	goes_on d2
+	ok '... abort, once it goes on' volmig abort -q "$job"
+	settled '... it is where it was' /dev/g0/web
+fi
 
 begin drop-leg g0 g0/web $to
 stuck d2 lvconvert

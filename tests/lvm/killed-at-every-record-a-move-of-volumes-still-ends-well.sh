@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Killed at any record of its journal, a move of a logical volume is resumed or aborted, and nothing is left over.
 #
-# Of thin volumes and those that become files only at some records, unless KILL=full.
+# Of thin volumes and those that become files only at some records, unless KILL=full
+# (make check-lvm-crash).
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 # The guest has an environment of its own.
 [ -n "${VOLMIG_IN_LAB:-}" ] || echo "KILL=${KILL:-short}" >"$scratch/settings"
-in_lab -n 2 -s 200M -t 580
+in_lab -n 2 -s 200M -t 1800
 requires vgcreate jq
 # shellcheck source=/dev/null
 . "$kept/settings"
@@ -81,7 +82,7 @@ for move in linear from-file thin to-file; do
 	n=0
 	step=1
 	case $KILL-$move in
-	short-thin | short-to-file) step=5 ;;
+	short-thin | short-to-file) step=7 ;;
 	esac
 	wipe_out
 	set_up "$move"
