@@ -38,9 +38,15 @@ static char *full_name(const struct rbd_name *name, const char *image)
 	return image ? text_format("%s/%s", name->pool, image) : text_copy(name->pool);
 }
 
+/* How long one operation of the cluster may take, of several that a call needs. */
+static uint64_t operation_s(uint64_t timeout_ms)
+{
+	return timeout_ms / 2000;
+}
+
 /* Say it in words that help: what failed is in the answer. */
-static int explain(const struct rbd_name *name, const char *object, const char *doing, const json_t *answer,
-		   struct err *err)
+static int explain(const struct rbd_name *name, const char *object, const char *doing, uint64_t timeout_ms,
+		   const json_t *answer, struct err *err)
 {
 	const char *at = json_get_string(answer, "at") ?: "";
 	int number = (int)json_get_u64(answer, "error");
@@ -58,7 +64,8 @@ static int explain(const struct rbd_name *name, const char *object, const char *
 			name->user ? name->user : "admin");
 		err_next(err, "check id= and the keyring");
 	} else if (number == ETIMEDOUT) {
-		err_set(err, ERR_REFUSED, object, "the Ceph cluster does not answer (%d s)", CONNECT_S);
+		err_set(err, ERR_REFUSED, object, "the Ceph cluster does not answer (%llu s)", (unsigned long long)
+			(!strcmp(at, RBD_AT_CLUSTER) ? CONNECT_S : operation_s(timeout_ms)));
 		err_next(err, "check the cluster (ceph -s) and conf=");
 	} else if (!strcmp(at, RBD_AT_POOL) && number == ENOENT) {
 		err_set(err, ERR_REFUSED, object, "there is no pool %s", name->pool);
@@ -88,10 +95,10 @@ static int ask(const struct rbd_name *name, json_t *what, const char *doing, uin
 	if (name->image)
 		json_put(what, "image", json_string(name->image));
 	json_put(what, "connect_s", json_integer(CONNECT_S));
-	json_put(what, "operation_s", json_u64(timeout_ms / 2000));
+	json_put(what, "operation_s", json_u64(operation_s(timeout_ms)));
 	answer = rbd_child_ask(name, what, text, doing, timeout_ms, err);
 	if (answer && json_object_get(answer, "error")) {
-		ret = explain(name, text, doing, answer, err);
+		ret = explain(name, text, doing, timeout_ms, answer, err);
 	} else if (answer) {
 		ret = 0;
 		if (ret_answer) {
