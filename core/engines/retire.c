@@ -355,6 +355,16 @@ static int remove_name(const struct step_context *ctx, int dir, const char *name
 	return 0;
 }
 
+/* An earlier run may have died when it had just taken the source aside: nobody would find it there. */
+static void put_back(const struct step_context *ctx, int dir, const char *name)
+{
+	char aside[64];
+
+	snprintf(aside, sizeof(aside), ".volmig-%s.source", ctx->job_id);
+	if (is_source(ctx, dir, aside) == 1 && renameat2(dir, aside, dir, name, RENAME_NOREPLACE) == 0)
+		fsync(dir);
+}
+
 static enum step_result remove_lv(struct step_context *ctx, struct err *err)
 {
 	struct facts now = { 0 };
@@ -381,18 +391,22 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	const struct facts *src = &ctx->move->source;
 	const char *name = strrchr(src->path, '/') + 1;
 	enum step_result ret = STEP_STOPPED;
-	int dir = -1, there;
+	int dir = -1, there, number;
 
 	/* Before anything goes away for good: is the copy there? */
 	if (src->lv)
 		return remove_lv(ctx, err);
 	if (qemu_is_rbd(src))
 		return rbd_retire(ctx, err);
-	if (step_check_target(ctx, false, err) < 0)
-		return STEP_STOPPED;
 	dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	number = errno;
+	if (step_check_target(ctx, false, err) < 0) {
+		if (dir >= 0)
+			put_back(ctx, dir, name);
+		goto out;
+	}
 	if (dir < 0) {
-		err_sys(err, errno, src->dir, "cannot open the source's directory");
+		err_sys(err, number, src->dir, "cannot open the source's directory");
 		goto out;
 	}
 	there = is_source(ctx, dir, name);

@@ -343,4 +343,21 @@ not_begun() {
 	is_whole a/v || echo 'the source is not whole'
 }
 settles 'a destination that came to hold something before the first byte was written' not_begun
+
+# Killed while the source was removed, which takes it aside first; and then the destination is lost.
+aside() {
+	interrupt committed
+	mv a/v a/.volmig-$id.source
+	mv b/v away/destination
+	run "$VOLMIG" resume -q $id
+	[ $status = 4 ] && grep -q 'the destination has gone' "$scratch/stderr" ||
+		{ echo "status $status"; cat "$scratch/stderr"; }
+	is_whole a/v || echo 'the source does not have its name again'
+	mv away/destination b/v
+	run "$VOLMIG" resume -q $id
+	[ $status = 0 ] && is_whole b/v && [ ! -e a/v ] || { echo "in the end: status $status"; cat "$scratch/stderr"; }
+	nothing_left a b
+}
+kind=new
+settles 'a source that was taken aside has its name again where the destination is lost' aside
 done_testing
