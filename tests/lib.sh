@@ -50,6 +50,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+trap 'exit 141' PIPE
 
 diag() {
 	printf '%s\n' "$*" | sed 's/^/# /'
