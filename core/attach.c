@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach_jobs.h"
 #include "engines/export_attach.h"
 #include "engines/host_attach.h"
 #include "engines/lun_attach.h"
@@ -18,6 +19,7 @@
 #include "support/err.h"
 #include "support/json.h"
 #include "sys/nbd.h"
+#include "sys/uses.h"
 #include "volumes/guests.h"
 #include "volumes/lun.h"
 #include "volumes/lv.h"
@@ -204,14 +206,17 @@ static int attach_export(const char *volume, const char *uri, bool readonly, boo
 {
 	struct host_attachment attachment;
 	struct facts facts = { 0 };
-	int ret = export_attached(uri, readonly, dir, &attachment, err);
+	int lock = -1, ret = export_attached(uri, readonly, dir, &attachment, err);
 
 	if (ret == 0) {
-		ret = inspect_named(volume, SPEC_VOLUME, 0, &facts, err);
-		if (ret == 0)
-			ret = plan_check_volume(&facts, raw, err);
-		if (ret == 0 && !options->dry_run)
+		if (!options->dry_run)
 			ret = job_state_dir_make(state_dir, err);
+		if (ret == 0 && (attach_lock_jobs(options, options->dry_run, &lock, err) < 0 ||
+				 inspect_named(volume, SPEC_VOLUME, INSPECT_USES, &facts, err) < 0 ||
+				 uses_refuse(facts.spec, &facts.uses, err) < 0 ||
+				 plan_check_volume(&facts, raw, err) < 0 ||
+				 attach_check_jobs(options, &facts, err) < 0))
+			ret = -1;
 		if (ret == 0)
 			ret = export_attach(&facts, readonly, options->dry_run, dir, &attachment, err);
 	} else if (ret == 1) {
@@ -222,6 +227,8 @@ static int attach_export(const char *volume, const char *uri, bool readonly, boo
 	}
 	if (ret == 0)
 		*ret_report = report("attach", &facts, options->dry_run, &attachment);
+	if (lock >= 0)
+		close(lock);
 	facts_free(&facts);
 	return ret;
 }

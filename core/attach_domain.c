@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach_jobs.h"
 #include "engines/disk_attach.h"
 #include "inspect.h"
-#include "job.h"
 #include "report.h"
 #include "support/err.h"
 #include "support/json.h"
@@ -47,36 +47,6 @@ static int connect_to(const struct perform_options *options, struct virt **ret_v
 	return err_next(err, "start libvirtd, or name it by --connect");
 }
 
-/*
- * From the first look until libvirt has it no job begins, nor another attachment.
- * *ret_lock -1: there are no jobs, nor can there be any.
- */
-static int lock_jobs(const struct perform_options *options, bool dry_run, int *ret_lock, struct err *err)
-{
-	char *state_dir = job_state_dir(options->state_dir);
-	struct err none = ERR_INIT;
-	int ret = 0;
-
-	*ret_lock = -1;
-	if (!dry_run && job_state_dir_make(state_dir, &none) == 0) {
-		*ret_lock = job_lock_store(state_dir, err);
-		ret = *ret_lock < 0 ? -1 : 0;
-	}
-	free(state_dir);
-	return ret;
-}
-
-/* A volume that a job moves is nobody's to attach until that has ended. */
-static int check_jobs(const struct perform_options *options, const struct facts *facts, struct err *err)
-{
-	char *state_dir = job_state_dir(options->state_dir);
-	const struct plan plan = { .move = { .source = *facts, .destination = *facts } };
-	int ret = job_check_conflicts(state_dir, "", &plan, 0, err);
-
-	free(state_dir);
-	return ret;
-}
-
 int perform_attach_domain(const char *volume, bool raw, const struct disk_attach_options *disk,
 			  const struct perform_options *options, json_t **ret_report, struct err *err)
 {
@@ -85,9 +55,9 @@ int perform_attach_domain(const char *volume, bool raw, const struct disk_attach
 	struct virt *virt;
 	int ret = -1, lock = -1;
 
-	if (connect_to(options, &virt, err) == 0 && lock_jobs(options, disk->dry_run, &lock, err) == 0 &&
+	if (connect_to(options, &virt, err) == 0 && attach_lock_jobs(options, disk->dry_run, &lock, err) == 0 &&
 	    inspect_named(volume, SPEC_VOLUME, INSPECT_USES, &facts, err) == 0 &&
-	    plan_check_volume(&facts, raw, err) == 0 && check_jobs(options, &facts, err) == 0)
+	    plan_check_volume(&facts, raw, err) == 0 && attach_check_jobs(options, &facts, err) == 0)
 		ret = disk_attach(virt, &facts, disk, &attachment, err);
 	if (ret == 0)
 		*ret_report = report("attach", &facts, volume, disk, &attachment);
@@ -114,7 +84,7 @@ int perform_detach_domain(const char *volume, const struct disk_attach_options *
 	if (!is_target && (inspect_named(volume, SPEC_VOLUME, INSPECT_USES, &facts, err) < 0 ||
 			   plan_check_volume(&facts, true, err) < 0))
 		goto out;
-	if (is_target || check_jobs(options, &facts, err) == 0)
+	if (is_target || attach_check_jobs(options, &facts, err) == 0)
 		ret = disk_detach(virt, is_target ? NULL : &facts, &wanted, &attachment, err);
 	if (ret == 0)
 		*ret_report = report("detach", &facts, volume, disk, &attachment);

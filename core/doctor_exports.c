@@ -3,7 +3,6 @@
 #include "doctor.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "engines/export_attach.h"
@@ -11,8 +10,6 @@
 #include "engines/record_file.h"
 #include "support/err.h"
 #include "sys/nbddev.h"
-
-#define MARK_PREFIX "volmig:"
 
 struct exports {
 	struct doctor *doctor;
@@ -58,8 +55,7 @@ static int look_at_device(const struct nbddev *device, void *data)
 	struct exports *exports = data;
 	char *path, *next;
 
-	if (strncmp(device->marker, MARK_PREFIX, strlen(MARK_PREFIX)) ||
-	    text_list_has(&exports->recorded, device->marker))
+	if (!nbddev_marked(device) || text_list_has(&exports->recorded, device->marker))
 		return 0;
 	path = text_format("/dev/nbd%u", device->number);
 	next = text_format("nbd-client -d %s, if no other state directory knows of it", path);

@@ -221,7 +221,7 @@ static int make_device(const struct facts *facts, bool readonly, struct now *now
 	uint64_t seconds = REQUEST_SECONDS;
 	struct nbd *nbd = NULL;
 	struct err ignored = ERR_INIT;
-	char id[UUID_TEXT_SIZE];
+	char mark[NBDDEV_MARKER_SIZE];
 	uint32_t sector;
 	int fd = -1, ret = -1;
 
@@ -233,10 +233,11 @@ static int make_device(const struct facts *facts, bool readonly, struct now *now
 		err_sys(err, errno, facts->spec, "cannot hand its connection to the kernel");
 		goto out;
 	}
+	nbddev_mark(facts->path, mark);
 	export_record_free(&now->record);
 	now->record = (struct export_record){
 		.uri = text_copy(facts->path),
-		.mark = text_format("volmig:%s", uuid_new(id)),
+		.mark = text_copy(mark),
 		.readonly = readonly,
 	};
 	if (write_record(now, err) < 0)

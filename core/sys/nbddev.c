@@ -18,8 +18,10 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "sys/blkdev.h"
+#include "sys/hash.h"
 #include "sys/nbd.h"
 #include "sys/program.h"
+#include "sys/uuid.h"
 
 #define ANSWER_MS 5000		/* the kernel's, over netlink */
 #define MODPROBE_MS 60000
@@ -254,6 +256,53 @@ int nbddev_each(int (*each)(const struct nbddev *device, void *data), void *data
 	if (dir)
 		closedir(dir);
 	return ret;
+}
+
+/* ---- marks ---- */
+
+#define MARK_PREFIX "volmig:"
+
+static const char *export_hash(const char *uri, char hex[static HASH_HEX])
+{
+	struct hash hash = hash_of(uri, strlen(uri));
+
+	return hash_hex(&hash, hex);
+}
+
+void nbddev_mark(const char *uri, char ret_marker[static NBDDEV_MARKER_SIZE])
+{
+	char id[UUID_TEXT_SIZE], hex[HASH_HEX];
+
+	snprintf(ret_marker, NBDDEV_MARKER_SIZE, MARK_PREFIX "%s:%s", uuid_new(id), export_hash(uri, hex));
+}
+
+bool nbddev_marked(const struct nbddev *device)
+{
+	return !strncmp(device->marker, MARK_PREFIX, strlen(MARK_PREFIX));
+}
+
+struct export_search {
+	char hex[HASH_HEX];
+	struct nbddev *ret;
+};
+
+static int match_export(const struct nbddev *device, void *data)
+{
+	struct export_search *search = data;
+	const char *hex = strrchr(device->marker, ':');
+
+	if (!nbddev_marked(device) || strcmp(hex + 1, search->hex))
+		return 0;
+	*search->ret = *device;
+	return 1;
+}
+
+bool nbddev_of_export(const char *uri, struct nbddev *ret)
+{
+	struct export_search search = { .ret = ret };
+
+	export_hash(uri, search.hex);
+	return nbddev_each(match_export, &search);
 }
 
 /* ---- connecting ---- */

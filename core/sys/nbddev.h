@@ -14,7 +14,7 @@
 struct err;
 struct nbd_info;
 
-#define NBDDEV_MARKER_SIZE 64
+#define NBDDEV_MARKER_SIZE 128
 
 struct nbddev {
 	unsigned number;		/* N of /dev/nbdN */
@@ -46,6 +46,13 @@ int nbddev_disconnect(const struct nbddev *device, bool flush, struct err *err);
 
 /* Does the server behind it answer? */
 bool nbddev_answers(const struct nbddev *device);
+
+/* A mark like no other, by which a device of that export is known to be one of volmig's. */
+void nbddev_mark(const char *uri, char ret_marker[static NBDDEV_MARKER_SIZE]);
+bool nbddev_marked(const struct nbddev *device);
+
+/* The device that volmig, by whatever state directory, has made of that export, if there is one. */
+bool nbddev_of_export(const char *uri, struct nbddev *ret);
 
 /* The device of that number, if it is connected. */
 bool nbddev_of(unsigned number, struct nbddev *ret);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* NBD exports as volumes.  They cannot be made or removed, and who else uses them nobody tells. */
+/* NBD exports as volumes.  They cannot be made or removed, and who uses them elsewhere nobody tells. */
 #include "volumes/nbd_volume.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "support/err.h"
 #include "support/text.h"
 #include "sys/nbd.h"
+#include "sys/nbddev.h"
 #include "volumes/look.h"
 #include "volumes/spec.h"
 
@@ -144,6 +145,7 @@ static char *name_of(const char *uri)
 static int nbd_inspect(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err)
 {
 	struct nbd *nbd = NULL;
+	struct nbddev device;
 	int ret;
 
 	facts->path = text_copy(spec->remote);
@@ -155,6 +157,8 @@ static int nbd_inspect(const struct spec *spec, unsigned flags, struct facts *fa
 	}
 	facts->kind = nbd_volume_ops.kind;
 	facts->name = name_of(spec->remote);
+	if ((flags & INSPECT_USES) && nbddev_of_export(facts->path, &device))
+		text_list_add(&facts->uses, text_format("attached to this host as /dev/nbd%u", device.number));
 	ret = nbd_volume_look(nbd, flags, facts, err);
 	nbd_export_close(nbd);
 	return ret;

@@ -65,6 +65,11 @@ ok 'attaching it again succeeds' "$VOLMIG" attach --json "$uri"
 is 'with the same device' "$(jq -c '[.device, .already, .source.kind, .loop]' "$scratch/output")" \
 	"[\"$device\",true,\"nbd\",false]"
 must_fail 3 'read-only is refused now' attach --readonly "$uri"
+head -c 64M /dev/zero >"$scratch/source"
+must_fail 3 'what is attached is not written to by a job' "$VOLMIG" copy -q --into-existing "$scratch/source" "$uri"
+has 'and its device is named' "in use: attached to this host as $device"
+must_fail 3 'nor attached once more, by another state directory' env VOLMIG_STATE_DIR="$scratch/state2" "$VOLMIG" attach "$uri"
+has 'which says so, too' "in use: attached to this host as $device"
 ok 'it can be used' mkfs.ext4 -q "$device"
 mkdir "$scratch/mnt"
 mount "$device" "$scratch/mnt"
@@ -99,6 +104,11 @@ must_fail 1 'it cannot be written to' dd if=/dev/zero of="$device" bs=4096 count
 must_fail 3 'nor attached for writing' attach "$uri"
 ok 'it is detached by the name of the device' detach "$device"
 nothing_left 'after read-only'
+must_fail 137 'a copy onto an export is killed' env VOLMIG_INJECT=kill-at-byte:1048576 "$VOLMIG_INJECT_BIN" \
+	copy -q --into-existing --job-id 11111111-2222-4333-8444-555555555551 "$scratch/source" "$uri"
+must_fail 3 'what an unfinished job holds is not attached' attach "$uri"
+has 'and the job is named' 11111111-2222-4333-8444-555555555551
+ok 'it is given up' "$VOLMIG" abort -q 11111111-2222-4333-8444-555555555551
 
 # What no device can be made of.
 nbdkit_on ro -r memory 1M

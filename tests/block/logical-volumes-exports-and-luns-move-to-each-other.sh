@@ -23,28 +23,28 @@ volmig() {
 }
 
 # The export is a file with old data all over it, a little larger than the volume.
-head -c 20M /dev/urandom >export
-nbdkit_on disk file export
+head -c 20M /dev/urandom >disk.img
+nbdkit_on disk file disk.img
 uri=$(uri disk)
 
 ok 'a dry run tells the plan' volmig migrate -n --into-existing vg0/web "$uri"
 must_fail 3 'an export that exists is not written over by itself' volmig migrate -q vg0/web "$uri"
 ok 'a logical volume moves onto an export' volmig migrate --json --into-existing vg0/web "$uri"
 is 'proven' "$(jq -c '[.source.kind, .source.state, .destination.kind, .verify.result]' output)" '["lv","removed","nbd","equal"]'
-is 'it is there' "$(head -c 16M export | md5sum)" "$sum"
-ok 'with zeroes behind it, and in its holes' cmp -n 4194304 -i 16777216:0 export /dev/zero
-is 'and no more room than its data' "$(($(du -k export | cut -f1) < 5000))" 1
+is 'it is there' "$(head -c 16M disk.img | md5sum)" "$sum"
+ok 'with zeroes behind it, and in its holes' cmp -n 4194304 -i 16777216:0 disk.img /dev/zero
+is 'and no more room than its data' "$(($(du -k disk.img | cut -f1) < 5000))" 1
 ok 'and the volume is gone' test ! -e /dev/vg0/web
 
 # From the server into the group: thin, and the holes stay holes.
-truncate -s 16M export
+truncate -s 16M disk.img
 end_server disk
-nbdkit_on disk file export
+nbdkit_on disk file disk.img
 ok 'an export is copied into a group' volmig copy --json --create --thin=pool "$uri" vg0/back
 is 'as a thin volume' "$(lvs --noheadings -o segtype vg0/back | tr -d ' ')" thin
 is 'just as it is' "$(md5sum </dev/vg0/back)" "$sum"
 is 'with no more in it than its data' "$(lvs --noheadings -o data_percent vg0/back | tr -d ' ' | cut -d. -f1)" 18
-is 'and the export stays' "$(md5sum <export)" "$sum"
+is 'and the export stays' "$(md5sum <disk.img)" "$sum"
 
 # Killed on its way, to and fro.
 ok 'a thick volume is made' lvcreate -q -y -n thick -L 8M vg0
@@ -79,12 +79,12 @@ is 'by a disk of this host' "$(jq -c '[.source.kind, .destination.kind, .verify.
 blockdev --flushbufs "$2"
 is 'which has it' "$(head -c 16M "$2" | md5sum)" "$sum"
 nothing_left 'after a copy onto a LUN'
-truncate -s 0 export
-truncate -s 64M export
+truncate -s 0 disk.img
+truncate -s 64M disk.img
 end_server disk
-nbdkit_on disk file export
+nbdkit_on disk file disk.img
 ok 'a LUN is copied onto an export' volmig copy -q --into-existing "$url/0" "$uri"
-is 'which has it' "$(head -c 16M export | md5sum)" "$sum"
+is 'which has it' "$(head -c 16M disk.img | md5sum)" "$sum"
 nothing_left 'after a copy of a LUN'
 
 # A device of the kernel's is a volume like others.
