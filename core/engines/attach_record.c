@@ -44,6 +44,12 @@ bool attach_record_is_of(const struct attach_record *record, const struct loopde
 	       (loop->number == record->number && loop->diskseq == record->diskseq);
 }
 
+bool attach_record_is_of_another(const struct attach_record *record, uint64_t diskseq)
+{
+	/* A loop device has its marker. */
+	return !record->loop && diskseq && record->diskseq && record->diskseq != diskseq;
+}
+
 bool attach_record_is_current(const struct attach_record *record)
 {
 	char boot[UUID_TEXT_SIZE];

@@ -19,7 +19,7 @@ struct attach_record {
 	char marker[LOOPDEV_MARKER_SIZE];	/* which that loop device carries, and no other */
 	bool pending;			/* the loop device may not have been made yet */
 	unsigned number;		/* of the loop device, once it was */
-	uint64_t diskseq;
+	uint64_t diskseq;		/* of the loop device, or of the volume itself; 0: not known */
 };
 
 /* A record of what is about to be done: pending, with a new marker, if that is a loop device. */
@@ -30,6 +30,9 @@ void attach_record_done(struct attach_record *record, const struct loopdev *loop
 
 /* Is that loop device the one that the record is of? */
 bool attach_record_is_of(const struct attach_record *record, const struct loopdev *loop);
+
+/* Is what is there by the recorded device number, with that diskseq (0: not known), another device by now? */
+bool attach_record_is_of_another(const struct attach_record *record, uint64_t diskseq);
 
 /* Was it made since the machine started? */
 bool attach_record_is_current(const struct attach_record *record);

@@ -26,6 +26,7 @@
 struct subject {
 	uint64_t dev;
 	uint64_t ino;
+	uint64_t diskseq;		/* 0: not known */
 };
 
 /* What is recorded of it, and what is really there. */
@@ -91,7 +92,8 @@ static int look_at(const struct subject *subject, int dirfd, struct situation *n
 	found = attach_record_read(dirfd, now->name, &now->record, err);
 	if (found < 0)
 		return -1;
-	now->recorded = found && attach_record_is_current(&now->record);
+	now->recorded = found && attach_record_is_current(&now->record) &&
+			!attach_record_is_of_another(&now->record, subject->diskseq);
 	loopdev_each(sort_loop, &search);
 	return 0;
 }
@@ -227,13 +229,14 @@ static int attach(const struct facts *facts, bool readonly, struct situation *no
 	if (readonly || !is_block(facts))
 		return make_loop(facts, readonly, now, ret, err);
 	attach_record_init(&now->record, facts->path, false, false);
+	now->record.diskseq = facts->diskseq;
 	fill_plain(ret, facts);
 	return attach_record_write(now->dirfd, now->name, &now->record, err);
 }
 
 static struct subject subject_of(const struct facts *facts)
 {
-	return (struct subject){ facts->dev, facts->ino };
+	return (struct subject){ facts->dev, facts->ino, facts->ino ? 0 : facts->diskseq };
 }
 
 int host_attach(const struct facts *facts, bool readonly, const char *dir,
@@ -306,7 +309,7 @@ static int find_attached(const struct facts *facts, int dirfd, struct situation 
 	    sscanf(facts->path, "/dev/loop%u%c", &number, &rest) != 1)
 		return 0;
 	attach_record_free(&now->record);
-	behind = (struct subject){ facts->backing_dev, facts->backing_ino };
+	behind = (struct subject){ facts->backing_dev, facts->backing_ino, 0 };
 	if (look_at(&behind, dirfd, now, err) < 0)
 		return -1;
 	if (!now->live || now->loop.number != number) {

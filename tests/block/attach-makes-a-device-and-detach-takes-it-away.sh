@@ -228,6 +228,21 @@ ok 'attaching it again succeeds' attach --readonly "$b"
 is 'with the same device' "$(cat "$scratch/output")" "$device"
 ok 'detach succeeds' detach "$b"
 nothing_left 'after a read-only block device'
+
+# Another device by the same number: what is recorded of the one is not true of it.
+cp "$file" "$mnt/second"
+losetup /dev/loop5 "$file"
+ok 'a block device of somebody is attached as it is' attach /dev/loop5
+losetup -d /dev/loop5
+losetup /dev/loop5 "$mnt/second"
+ok 'what is there by its number later is another one' "$VOLMIG" attach --json /dev/loop5
+has 'and was not attached' '"already":false'
+ok 'until now' "$VOLMIG" attach --json /dev/loop5
+has 'as is recorded' '"already":true'
+ok 'it is detached' detach /dev/loop5
+losetup -d /dev/loop5
+rm "$mnt/second"
+nothing_left 'after two devices of one number'
 must_fail 3 'a mounted device is refused' attach "$a"
 has 'and where it is mounted is named' "mounted on $mnt"
 done_testing
