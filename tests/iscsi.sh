@@ -67,6 +67,26 @@ target_up() {
 	echo 1 >"$tpg/enable"
 }
 
+# luns_up [-c] DISK...: the target, with LUN 0, 1, ... over these disks, by back ends of
+# the same numbers; -c: with CHAP, and what is needed for it in the file $chap.
+luns_up() {
+	if [ "$1" = -c ]; then
+		shift
+		target_up web-host very-secret-word
+		chap=$scratch/chap
+		printf 'username = web-host\npassword = very-secret-word\n' >"$chap"
+		chmod 600 "$chap"
+	else
+		target_up
+	fi
+	number=0
+	for disk; do
+		back_up $number "$disk"
+		map_lun $number $number
+		number=$((number + 1))
+	done
+}
+
 # initiator_up: open-iscsi, with nothing that the host may have; the guest alone sees it.
 initiator_up() {
 	echo "InitiatorName=$initiator" >/etc/iscsi/initiatorname.iscsi

@@ -9,16 +9,9 @@ requires cmp jq mkfs.ext4
 
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
-target_up web-host very-secret-word
-back_up 0 "$1"
-back_up 1 "$2"
+luns_up -c "$1" "$2"
 back_up 2 "$3"
-map_lun 0 0
-map_lun 1 1
 initiator_up
-chap=$scratch/chap
-printf 'username = web-host\npassword = very-secret-word\n' >"$chap"
-chmod 600 "$chap"
 lun0="$url/0?chap-file=$chap" lun1="$url/1?chap-file=$chap"
 cd "$scratch" || exit 99
 mkdir dir

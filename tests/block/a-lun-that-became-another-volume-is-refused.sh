@@ -9,12 +9,8 @@ requires sha256sum
 
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
-target_up
-back_up 0 "$1"
-back_up 1 "$2"
+luns_up "$1" "$2"
 back_up 2 "$3"
-map_lun 0 0
-map_lun 1 1
 initiator_up
 sum() {
 	dd if="$1" bs=1M iflag=direct status=none | sha256sum

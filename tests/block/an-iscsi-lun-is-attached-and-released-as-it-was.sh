@@ -9,12 +9,8 @@ requires mkfs.ext4 debugfs jq losetup sg_persist
 
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
-target_up
-back_up 0 "$1"
-back_up 1 "$2"
+luns_up "$1" "$2"
 back_up 2 "$3"
-map_lun 0 0
-map_lun 1 1
 
 must_fail 3 'without iscsid no LUN can be attached' attach "$url/1"
 has 'and what to do is said' 'iscsid does not run; systemctl start iscsid'

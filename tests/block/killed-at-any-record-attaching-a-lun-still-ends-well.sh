@@ -9,16 +9,8 @@ requires jq
 
 # shellcheck disable=SC2086 # a list of words
 set -- $LAB_DISKS
-target_up web-host very-secret-word
-back_up 0 "$1"
-map_lun 0 0
-back_up 1 "$2"
-map_lun 1 1
+luns_up -c "$1" "$2"
 initiator_up
-chap=$scratch/chap
-printf 'username = web-host\npassword = very-secret-word\n' >"$chap"
-chmod 600 "$chap"
-
 
 for at in 1 2 3 4 5 6 7; do
 	for way in detach attach doctor; do

@@ -7,9 +7,7 @@ in_lab -n 1 -s 8M -t 590
 iscsi_requires
 requires cmp
 
-target_up
-back_up 0 "$LAB_DISKS"
-map_lun 0 0
+luns_up "$LAB_DISKS"
 initiator_up
 cd "$scratch" || exit 99
 head -c 3000001 /dev/urandom >original

@@ -70,9 +70,7 @@ ok 'and aborted' volmig abort -q 11111111-2222-4333-8444-555555555552
 ok 'with no volume left' test ! -e /dev/vg0/thick
 
 # An export and a LUN.
-target_up
-back_up 0 "$2"
-map_lun 0 0
+luns_up "$2"
 initiator_up
 ok 'an export is copied onto a LUN' volmig copy --json --into-existing "$uri" "$url/0"
 is 'by a disk of this host' "$(jq -c '[.source.kind, .destination.kind, .verify.result]' output)" '["nbd","block","equal"]'
