@@ -116,7 +116,11 @@ static int check_target(const struct job *job, const struct move *move, struct e
 		err_next(err, "bring it back, then resume again");
 		goto out;
 	}
-	why = job->written ? NULL : destination_changed(job, move, &target);
+	/* What is opened here is looked at as it is opened; by a server it would be written to unseen. */
+	if (!job->written)
+		why = destination_changed(job, move, &target);
+	else if (facts_remote(&move->destination))
+		why = facts_not_same(&move->destination, &target, job->same_boot);
 	if (why) {
 		not_as_planned(job, target.path, "destination", why, err);
 		goto out;

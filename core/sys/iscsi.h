@@ -98,4 +98,11 @@ int iscsi_log_out(unsigned session, struct err *err);
 /* The portals at which that target can be reached, as the one that is asked says: texts as iscsi_portal() makes. */
 int iscsi_discover(const struct iscsi_target *asked, struct text_list *ret_portals, struct err *err);
 
+/*
+ * The serial number that a LUN says to an initiator that is not the kernel's;
+ * user NULL: without a secret.  NULL: it says none, or there is no iscsi-inq
+ * (libiscsi-bin) to ask it.  Free it.
+ */
+char *iscsi_inquire_serial(const char *url, const char *user, const char *secret);
+
 #endif

@@ -270,6 +270,26 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	return flags & INSPECT_OUTSIDE ? 0 : look_inside_by_qemu(flags, facts, err);
 }
 
+/*
+ * Which volume a LUN is, as far as somebody can ask it: its number may lead to
+ * another one tomorrow.  Serial numbers are unique within a target at least.
+ */
+static char *lun_identity(const struct facts *facts)
+{
+	const struct qemu_facts *qemu = facts->qemu;
+	struct lun_secrets secrets = { 0 };
+	struct err ignored = ERR_INIT;
+	char *serial, *identity;
+
+	if (qemu->chap_file && lun_secrets_read(qemu->chap_file, &secrets, &ignored) < 0)
+		return NULL;
+	serial = iscsi_inquire_serial(facts->path, secrets.user, secrets.secret);
+	identity = serial ? text_format("serial-%s of %s", serial, qemu->target) : NULL;
+	lun_secrets_free(&secrets);
+	free(serial);
+	return identity;
+}
+
 /* All that is known of a LUN its target says. */
 static int look_at_lun(unsigned flags, struct facts *facts, struct err *err)
 {
@@ -279,7 +299,10 @@ static int look_at_lun(unsigned flags, struct facts *facts, struct err *err)
 	facts->kind = lun_volume_ops.kind;
 	facts->path = text_format(LUN_PREFIX "%s/%s/%llu", qemu->portal, qemu->target, (unsigned long long)qemu->lun);
 	facts->name = text_format("%s-lun%llu", name, (unsigned long long)qemu->lun);
-	return look_inside_by_qemu(flags, facts, err);
+	if (look_inside_by_qemu(flags, facts, err) < 0)
+		return -1;
+	facts->wwid = lun_identity(facts);
+	return 0;
 }
 
 static int look_at_name(struct qemu_name *name, const struct spec *spec, unsigned flags, struct facts *facts,

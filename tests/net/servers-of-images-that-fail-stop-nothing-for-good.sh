@@ -169,6 +169,11 @@ else
 	ok 'LUN -> qcow2: the same' qemu-img compare -q -f raw -F qcow2 "$scratch/lun" b/lun.qcow2
 	ok 'no secret is in a journal' sh -c "! grep -rq secretsecret12 '$VOLMIG_STATE_DIR'"
 
+	{ cat chap; printf 'username_in = lab\npassword_in = labsecretlab\n'; } >both
+	chmod 600 both
+	must_fail 3 'a target that shall prove itself: refused' "$VOLMIG" copy ./a/web.img "$lun?chap-file=both"
+	has 'a target that shall prove itself: why' "QEMU's iSCSI initiator does not ask the target for a secret"
+
 	begin 60s copy ./a/web.img "$lun?chap-file=chap"
 	"$tgt" kill "$target" KILL
 	sleep 1
@@ -184,7 +189,23 @@ else
 	is 'a target that does not answer: the job stops in time' $status 4
 	wait_until no_servers
 	is 'a target that does not answer: no server is left' "$(servers)" ''
-	"$tgt" kill "$target" CONT
+	if command -v iscsi-inq >/dev/null; then
+		# Of the same size, but the LUN is another volume.
+		head -c 64M /dev/urandom >"$scratch/precious"
+		precious=$(md5sum <"$scratch/precious")
+		"$tgt" kill "$target" KILL
+		echo "$scratch/precious" >"$target/files"
+		"$tgt" restart "$target"
+		must_fail 3 'a LUN that is another volume by now: refused' timeout 120 "$VOLMIG" resume -q "$(jobs_of)"
+		has 'a LUN that is another volume by now: why' 'another volume: serial-precious of' 'was serial-lun of'
+		is 'a LUN that is another volume by now: nothing was written to it' "$(md5sum <"$scratch/precious")" "$precious"
+		"$tgt" kill "$target" KILL
+		echo "$scratch/lun" >"$target/files"
+		"$tgt" restart "$target"
+	else
+		skip 'a LUN that is another volume by now: refused' 'needs iscsi-inq (libiscsi-bin)'
+		"$tgt" kill "$target" CONT
+	fi
 	ok 'a target that answers again: resumed' timeout 120 "$VOLMIG" resume -q "$(jobs_of)"
 	is 'a target that answers again: what is there is whole' "$(sum_of "$scratch/lun" "$size")" "$sum"
 fi
