@@ -51,21 +51,15 @@ ok 'a thick volume is made' lvcreate -q -y -n thick -L 8M vg0
 head -c 8M /dev/urandom | dd of=/dev/vg0/thick bs=1M iflag=fullblock conv=fsync status=none
 thick=$(md5sum </dev/vg0/thick)
 truncate -s 8M other
-nbdkit_on other file other
-# Its server is another one from then on, as a client that was killed may have taken it along.
-anew() {
-	end_server other
-	nbdkit_on other file other
-}
+# One thread: with more, nbdkit (1.32) may end by an assertion when a client is killed.
+nbdkit_on other -t 1 file other
 must_fail 137 'a move onto an export is killed' env VOLMIG_INJECT=kill-at-byte:4194304 "$VOLMIG_INJECT_BIN" \
 	--connect none migrate -q --into-existing --job-id 11111111-2222-4333-8444-555555555551 vg0/thick "$(uri other)"
-anew
 ok 'and resumed' volmig resume -q 11111111-2222-4333-8444-555555555551
 is 'whole' "$(md5sum <other)" "$thick"
 ok 'the volume is gone' test ! -e /dev/vg0/thick
 must_fail 137 'a copy into a group is killed' env VOLMIG_INJECT=kill-at-byte:4194304 "$VOLMIG_INJECT_BIN" \
 	--connect none copy -q --create --job-id 11111111-2222-4333-8444-555555555552 "$(uri other)" vg0/thick
-anew
 ok 'and aborted' volmig abort -q 11111111-2222-4333-8444-555555555552
 ok 'with no volume left' test ! -e /dev/vg0/thick
 
