@@ -28,18 +28,29 @@ writer=$!
 legs() {
 	lvs -a --noheadings -o lv_name vg | grep -c 'rimage_[01]'
 }
+
+# On a busy machine scrubs are cut short, and a job stops when that does not end: then it is gone on with.
 differ() {
-	VOLMIG_INJECT=scrub-rounds:1 "$VOLMIG" migrate --json "$@"
+	status=0
+	"$VOLMIG" migrate --json "$@" >"$scratch/run" 2>&1 || status=$?
+	for _ in 1 2 3 4 5; do
+		[ $status = 4 ] && grep -q 'is cut short again' "$scratch/run" || break
+		status=0
+		"$VOLMIG" resume --json "$(job)" >"$scratch/run" 2>&1 || status=$?
+	done
+	cat "$scratch/run"
+	return $status
 }
 
 third "$late"
-must_fail 4 'legs that go on to differ stop the move' "$VOLMIG" migrate -q vg/web "$c"
+must_fail 4 'legs that go on to differ stop the move' differ vg/web "$c"
 has '... and the message says so, and what to do' 'its legs differ in ' 'both legs are kept' 'source in place' \
 	"volmig resume $(job) when it is quiet, or volmig abort $(job) and start again with --max-pause"
 is '... so they are' "$(legs)" 2
 ok '... abort, while it is written to' "$VOLMIG" abort -q "$(job)"
 settled '... puts it back where it was, whole, and nothing is left' web "$a"
 
+export VOLMIG_INJECT=scrub-rounds:1
 must_fail 4 'a pause that is too short stops it as well' differ --max-pause=1ms vg/web "$c"
 # Sometimes it cannot even be suspended within that.
 has '... and the message says so, and what to do' 'suspended' ' are kept' \
@@ -53,7 +64,7 @@ cat >"$scratch/hook" <<END
 [ "\$VOLMIG_HOOK" = pre-scrub-leg ] || exit 0
 leg=\$(dmsetup table vg-web_rimage_1 | awk '{ print \$5 }')
 echo "0 4096 flakey $raw \$leg 0 3600 5 corrupt_bio_byte 300 w 1 0" | dmsetup create bad
-printf '0 %d linear $raw 0\n%d 4096 delay /dev/mapper/bad 0 0 /dev/mapper/bad 0 5\n%d %d linear $raw %d' \
+printf '0 %d linear $raw 0\n%d 4096 delay /dev/mapper/bad 0 0 /dev/mapper/bad 0 30\n%d %d linear $raw %d' \
 	\$leg \$leg \$((leg + 4096)) \$(($sectors - leg - 4096)) \$((leg + 4096)) | dmsetup reload third
 dmsetup resume third
 END
