@@ -132,9 +132,11 @@ char *lv_dm_uuid(const struct lv_facts *lv)
 
 uint64_t lv_device(const struct lv_facts *lv)
 {
-	char *uuid = lv_dm_uuid(lv);
-	uint64_t dev = blkdev_by_dm_uuid(uuid);
+	char *uuid = lv_dm_uuid(lv), *is = lv->dev ? blkdev_attr(lv->dev, "dm/uuid") : NULL;
+	/* No two have one, so where it was seen last it mostly still is, and the others need not be asked. */
+	uint64_t dev = is && !strcmp(is, uuid) ? lv->dev : blkdev_by_dm_uuid(uuid);
 
+	free(is);
 	free(uuid);
 	return dev;
 }
