@@ -190,18 +190,23 @@ else
 	wait_until no_servers
 	is 'a target that does not answer: no server is left' "$(servers)" ''
 	if command -v iscsi-inq >/dev/null; then
+		answers() {
+			LIBISCSI_CHAP_USERNAME=joe LIBISCSI_CHAP_PASSWORD=secretsecret12 timeout 5 iscsi-inq "$lun"
+		}
 		# Of the same size, but the LUN is another volume.
 		head -c 64M /dev/urandom >"$scratch/precious"
 		precious=$(md5sum <"$scratch/precious")
 		"$tgt" kill "$target" KILL
 		echo "$scratch/precious" >"$target/files"
 		"$tgt" restart "$target"
+		wait_until answers
 		must_fail 3 'a LUN that is another volume by now: refused' timeout 120 "$VOLMIG" resume -q "$(jobs_of)"
 		has 'a LUN that is another volume by now: why' 'another volume: serial-precious of' 'was serial-lun of'
 		is 'a LUN that is another volume by now: nothing was written to it' "$(md5sum <"$scratch/precious")" "$precious"
 		"$tgt" kill "$target" KILL
 		echo "$scratch/lun" >"$target/files"
 		"$tgt" restart "$target"
+		wait_until answers
 	else
 		skip 'a LUN that is another volume by now: refused' 'needs iscsi-inq (libiscsi-bin)'
 		"$tgt" kill "$target" CONT
