@@ -18,7 +18,7 @@
 
 #define SESSION_WAIT_MS 5000
 #define DISK_WAIT_MS 10000
-#define MAP_WAIT_MS 3000
+#define MAP_WAIT_MS 10000
 
 int lun_open(const char *text, const char *dir, bool make, struct lun_now *now, struct err *err)
 {
