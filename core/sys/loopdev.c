@@ -113,7 +113,7 @@ static int fetch_from_sysfs(unsigned number, struct loopdev *ret)
 /* 0, -ENXIO when nothing is behind it, or another negative errno. */
 static int fetch(unsigned number, struct loopdev *ret)
 {
-	struct loop_info64 info;
+	struct loop_info64 info = { 0 };
 	int rc = 0;
 	int fd = open_node(number, O_RDONLY);
 
@@ -194,7 +194,7 @@ static int configure(unsigned number, int fd, bool readonly, uint32_t sector,
 		.block_size = sector,
 		.info.lo_flags = LO_FLAGS_DIRECT_IO | (readonly ? LO_FLAGS_READ_ONLY : 0),
 	};
-	struct loop_info64 info;
+	struct loop_info64 info = { 0 };
 	int rc = 0;
 	int loop_fd = open_node(number, readonly ? O_RDONLY : O_RDWR);
 
@@ -250,7 +250,7 @@ out:
 /* Take back the release that the kernel keeps for the last close. */
 static void stay_attached(unsigned number)
 {
-	struct loop_info64 info;
+	struct loop_info64 info = { 0 };
 	int fd = open_node(number, O_RDONLY);
 
 	if (fd < 0)

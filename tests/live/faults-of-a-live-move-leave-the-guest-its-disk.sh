@@ -139,7 +139,8 @@ truncate -s 160M fs.img
 mkfs.ext4 -q fs.img
 mkdir "$virt/mnt/slow"
 mount -o loop fs.img "$virt/mnt/slow"
-at_exit "umount '$virt/mnt/slow'"
+# Its guest may have it still.
+at_exit "umount -l '$virt/mnt/slow'"
 at_exit "fsfreeze -u '$virt/mnt/slow'"
 slow=$virt/mnt/slow/x.raw
 truncate -s 64M "$slow"

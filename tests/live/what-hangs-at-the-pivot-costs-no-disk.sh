@@ -86,7 +86,8 @@ truncate -s 64M fs.img
 mkfs.ext4 -q fs.img
 mkdir "$virt/mnt/slow"
 mount -o loop fs.img "$virt/mnt/slow"
-at_exit "umount '$virt/mnt/slow'"
+# Its guest may have it still.
+at_exit "umount -l '$virt/mnt/slow'"
 at_exit "fsfreeze -u '$virt/mnt/slow'"
 must_fail 4 'mirrored' "$VOLMIG" swap -q --cutover=manual --stall-timeout=2s --create web vda "$virt/mnt/slow/x.raw"
 fsfreeze -f "$virt/mnt/slow"
