@@ -21,6 +21,7 @@
 #include "support/json.h"
 #include "support/log.h"
 #include "support/progress.h"
+#include "sys/mounts.h"
 
 #define CHILDREN_MOST 64
 #define TICK_MS 250
@@ -131,6 +132,7 @@ static int start(struct running *run, size_t i)
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	fflush(NULL);
+	mounts_look_ahead();
 	child->pid = fork();
 	if (child->pid == 0) {
 		/* Ctrl-C is for the batch, which then asks each of its moves to stop. */

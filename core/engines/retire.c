@@ -22,6 +22,7 @@
 #include "engines/new_rbd.h"
 #include "engines/throttle.h"
 #include "support/err.h"
+#include "sys/mounts.h"
 #include "volumes/guests.h"
 #include "volumes/lv.h"
 #include "volumes/lvm_report.h"
@@ -246,6 +247,7 @@ static enum step_result commit_run(struct step_context *ctx, struct err *err)
 	 * return; the step itself changes nothing.  Both looks are at one
 	 * read of LVM's metadata.
 	 */
+	mounts_forget();
 	lvm_report_hold();
 	for (size_t i = 0; ret == 0 && i < ctx->part_count; i++) {
 		struct step_context part = step_part_context(ctx, i);

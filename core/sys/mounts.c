@@ -9,10 +9,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include "support/clock.h"
 #include "support/text.h"
 #include "sys/blkdev.h"
 #include "sys/procs.h"
+
+#define AGE_NS 500000000U	/* for so long what was read is believed */
 
 void mounts_unescape(char *text)
 {
@@ -145,61 +149,96 @@ static void read_namespace(line_reader *reader, void *data, const char *pid, con
 	free(path);
 }
 
+/* A process of each mount namespace, as they were a moment ago; our own first. */
+struct name_space {
+	char name[32];			/* "mnt:[4026531841]" */
+	char pid[16];
+	char *where;			/* " (mount namespace of sleep, pid 12)" */
+};
+
+static struct {
+	uint64_t read_ns;		/* 0: never */
+	struct name_space *items;
+	size_t count;
+} spaces;
+
+static void add_space(int proc, const char *pid)
+{
+	struct name_space space = { .name = "" };
+	char path[300], *who;
+
+	/* Which one, the text of the link tells; to follow it would take twice as long. */
+	snprintf(path, sizeof(path), "%s/ns/mnt", pid);
+	if (readlinkat(proc, path, space.name, sizeof(space.name) - 1) <= 0)
+		return;
+	for (size_t i = 0; i < spaces.count; i++)
+		if (!strcmp(spaces.items[i].name, space.name))
+			return;
+	who = spaces.count ? procs_name(pid) : NULL;
+	space.where = who ? text_format(" (mount namespace of %s, pid %s)", who, pid) : text_copy("");
+	free(who);
+	snprintf(space.pid, sizeof(space.pid), "%s", pid);
+	spaces.items = text_grow(spaces.items, spaces.count + 1, sizeof(*spaces.items));
+	spaces.items[spaces.count++] = space;
+}
+
+/* All processes have to be asked, which takes longer than all else that is looked at of a file. */
+static void read_spaces(uint64_t max_age_ns)
+{
+	uint64_t now = clock_ns();
+	struct dirent *entry;
+	DIR *proc;
+
+	if (spaces.read_ns && now - spaces.read_ns < max_age_ns)
+		return;
+	for (size_t i = 0; i < spaces.count; i++)
+		free(spaces.items[i].where);
+	spaces.count = 0;
+	spaces.read_ns = now;
+	proc = opendir("/proc");
+	if (!proc)
+		return;
+	add_space(dirfd(proc), "self");
+	while ((entry = readdir(proc)))
+		if (isdigit((unsigned char)*entry->d_name))
+			add_space(dirfd(proc), entry->d_name);
+	closedir(proc);
+}
+
 static void each_line(line_reader *reader, void *data)
 {
-	DIR *proc = opendir("/proc");
-	ino_t *seen = NULL;
-	size_t seen_count = 0;
-	struct dirent *entry;
-	const char *pid = "self";
+	for (size_t i = 0; i < spaces.count; i++)
+		read_namespace(reader, data, spaces.items[i].pid, spaces.items[i].where);
+}
 
-	while (pid) {
-		char path[300];
-		struct stat st;
-		bool known = false;
-
-		snprintf(path, sizeof(path), "/proc/%s/ns/mnt", pid);
-		if (stat(path, &st) == 0) {
-			for (size_t i = 0; i < seen_count; i++)
-				known |= seen[i] == st.st_ino;
-			if (!known) {
-				char *who = seen_count ? procs_name(pid) : NULL;
-				char *where = who ? text_format(" (mount namespace of %s, pid %s)", who, pid) :
-						    text_copy("");
-
-				seen = text_grow(seen, seen_count + 1, sizeof(*seen));
-				seen[seen_count++] = st.st_ino;
-				read_namespace(reader, data, pid, where);
-				free(where);
-				free(who);
-			}
-		}
-		do {
-			entry = proc ? readdir(proc) : NULL;
-			pid = entry ? entry->d_name : NULL;
-		} while (pid && !isdigit((unsigned char)*pid));
-	}
-	free(seen);
-	if (proc)
-		closedir(proc);
+void mounts_look_ahead(void)
+{
+	read_spaces(AGE_NS / 2);
 }
 
 void mounts_read(struct mount_list *list)
 {
 	*list = (struct mount_list){ 0 };
+	read_spaces(0);
 	each_line(add_line, list);
 }
 
-/* A file, and where it was found to be mounted. */
-struct file_search {
-	dev_t dev;
+/* Files of one file system that are mounted by themselves, as they were a moment ago. */
+struct file_mount {
 	ino_t ino;
 	char *text;
 };
 
-static void find_file(void *data, char *line, const char *root, const char *where)
+static struct file_mounts {
+	dev_t dev;
+	uint64_t read_ns;		/* 0: never */
+	struct file_mount *items;
+	size_t count;
+} known[4];
+
+static void add_file(void *data, char *line, const char *root, const char *where)
 {
-	struct file_search *search = data;
+	struct file_mounts *mounts = data;
 	char *fields[5] = { NULL }, *rest = line, *path;
 	unsigned maj, min;
 	struct stat st;
@@ -207,22 +246,62 @@ static void find_file(void *data, char *line, const char *root, const char *wher
 	for (int i = 0; i < 5; i++)
 		fields[i] = strsep(&rest, " ");
 	/* Nobody is asked who could not be mounting it: a server may be away.  A btrfs has other numbers for its files. */
-	if (search->text || !rest || !strcmp(fields[3], "/") || sscanf(fields[2], "%u:%u", &maj, &min) != 2 ||
-	    (makedev(maj, min) != search->dev && !strstr(rest, " - btrfs ")))
+	if (!rest || !strcmp(fields[3], "/") || sscanf(fields[2], "%u:%u", &maj, &min) != 2 ||
+	    (makedev(maj, min) != mounts->dev && !strstr(rest, " - btrfs ")))
 		return;
 	mounts_unescape(fields[4]);
 	path = text_format("%s%s", root, fields[4]);
-	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == search->dev && st.st_ino == search->ino)
-		search->text = text_format("mounted on %s%s", fields[4], where);
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == mounts->dev) {
+		mounts->items = text_grow(mounts->items, mounts->count + 1, sizeof(*mounts->items));
+		mounts->items[mounts->count++] = (struct file_mount){
+			.ino = st.st_ino,
+			.text = text_format("mounted on %s%s", fields[4], where),
+		};
+	}
 	free(path);
+}
+
+static void forget(struct file_mounts *mounts)
+{
+	for (size_t i = 0; i < mounts->count; i++)
+		free(mounts->items[i].text);
+	free(mounts->items);
+	*mounts = (struct file_mounts){ 0 };
+}
+
+void mounts_forget(void)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		forget(&known[i]);
+}
+
+static const struct file_mounts *mounts_of_dev(dev_t dev)
+{
+	struct file_mounts *oldest = &known[0];
+	uint64_t now = clock_ns();
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (known[i].read_ns && known[i].dev == dev && now - known[i].read_ns < AGE_NS)
+			return &known[i];
+		if (known[i].read_ns < oldest->read_ns)
+			oldest = &known[i];
+	}
+	forget(oldest);
+	oldest->dev = dev;
+	oldest->read_ns = now;
+	read_spaces(AGE_NS);
+	each_line(add_file, oldest);
+	return oldest;
 }
 
 char *mounts_of_file(dev_t dev, ino_t ino)
 {
-	struct file_search search = { .dev = dev, .ino = ino };
+	const struct file_mounts *mounts = mounts_of_dev(dev);
 
-	each_line(find_file, &search);
-	return search.text;
+	for (size_t i = 0; i < mounts->count; i++)
+		if (mounts->items[i].ino == ino)
+			return text_copy(mounts->items[i].text);
+	return NULL;
 }
 
 void mounts_free(struct mount_list *list)

@@ -27,6 +27,15 @@ void mounts_free(struct mount_list *list);
  */
 char *mounts_of_file(dev_t dev, ino_t ino);
 
+/*
+ * It remembers for half a second what it has read.  Before what cannot be taken
+ * back: mounts are to be read anew, in the namespaces that are known.
+ */
+void mounts_forget(void);
+
+/* For processes that will be forked soon: know the namespaces, which they would all look for. */
+void mounts_look_ahead(void);
+
 /* Turn the \ooo with which /proc writes white space into what they stand for, in place. */
 void mounts_unescape(char *text);
 
