@@ -100,8 +100,12 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	    (now.diskseq != ctx->record->source_diskseq || now.written != ctx->record->source_written))
 		why = text_copy(now.diskseq != ctx->record->source_diskseq ?
 				"it was deactivated and activated again" : "it was written to");
-	/* A device that is not counted, for all was proven before the restart: whoever goes on with it now has what is newest. */
-	if (!why && compare_data && !ctx->same_boot && !source_is_counted(ctx->record, false) &&
+	/*
+	 * A device that is not counted, for all was proven before the restart: whoever goes on with
+	 * it now has what is newest.  Before the commit it was read anew since, or a domain whose
+	 * definition has changed already goes on with the copy.
+	 */
+	if (!why && compare_data && ctx->committed && !ctx->same_boot && !source_is_counted(ctx->record, false) &&
 	    !now.mtime_ns && now.written > 1)
 		why = text_copy("it was written to since the machine was restarted");
 	if (!why && ctx->move->remove && was->lv && (now.lv->snapshots.count || now.lv->thin_snapshots.count))

@@ -106,7 +106,8 @@ mv "$scratch/m/img" "$scratch/img"
 id=11111111-2222-4333-8444-555555555555
 must_fail 137 'a move that is killed early' env VOLMIG_INJECT=kill-at-byte:3000000 \
 	"$VOLMIG_INJECT_BIN" migrate -q --job-id $id "$scratch/img" "$scratch/m/"
-mount -o remount,ro "$scratch/m"
+# Not before the kernel has closed what the killed one had open.
+ok 'a file system turns read-only' wait_until mount -o remount,ro "$scratch/m"
 must_fail 4 'it stops where the file system is read-only by now' "$VOLMIG" resume $id
 has '... with the reason' 'Read-only file system' "resume $id"
 mount -o remount,rw "$scratch/m"

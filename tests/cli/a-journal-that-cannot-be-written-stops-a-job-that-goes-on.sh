@@ -35,7 +35,7 @@ is_undone() {
 
 # What a command that met the fault has to leave.
 has_stopped() {
-	[ $status = 4 ] || [ $status = 3 ] || echo "status $status"
+	[ "$status" = 4 ] || [ "$status" = 3 ] || echo "status $status"
 	one_line_of_error
 	whole a/v || whole b/v || echo 'no volume is whole'
 	[ ! -e b/v ] || whole b/v || echo 'what has the name is not whole'

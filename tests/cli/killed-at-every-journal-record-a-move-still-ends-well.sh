@@ -113,7 +113,7 @@ planned() {
 
 for kind in ${KINDS:-new small into copy wipe none}; do
 	of large
-	[ $kind != small ] || of small
+	[ "$kind" != small ] || of small
 	for where in before torn after; do
 		for end in resume abort; do
 			record=0

@@ -15,7 +15,7 @@ truncate -s 8M b.raw
 nbdkit_on kit file "$work/b.raw"
 define web "$(disk_xml vda "$work/a.raw" "cache='none'")"
 start_paused web
-at=file
+at='file'
 
 # ends_on file|export: what runs and what is defined both say so, QEMU has nothing else, there is no mirror, and it is whole.
 ends_on() {
@@ -31,11 +31,11 @@ ends_on() {
 	fi
 }
 there() {
-	[ $at = file ] && echo export || echo file
+	[ "$at" = file ] && echo export || echo file
 }
 # killed WHEN RECORD HOW: 1 when the job came to its end before that record.
 killed() {
-	[ $at = file ] && to=$(uri kit) || to=$work/a.raw
+	[ "$at" = file ] && to=$(uri kit) || to=$work/a.raw
 	was=0
 	VOLMIG_INJECT="$1-record:$2" "$VOLMIG_INJECT_BIN" swap -q --into-existing web vda "$to" >killed 2>&1 || was=$?
 	if [ $was = 0 ]; then
@@ -63,7 +63,7 @@ killed() {
 	elif [ -z "$job" ] && ends_on "$(there)" 2>/dev/null; then
 		at=$(there)
 	fi
-	ok "killed $1 $2, ${job:+$3}: the disk is on the $at" ends_on $at
+	ok "killed $1 $2, ${job:+$3}: the disk is on the $at" ends_on "$at"
 }
 
 # Before one and after the one that precedes it is the same instant but for the record itself.

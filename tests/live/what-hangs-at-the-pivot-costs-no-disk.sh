@@ -51,8 +51,8 @@ at_pivot() {
 # --- libvirtd
 ok 'about to pivot' at_pivot 1 "$work/a/root.img" "$work/b/"
 kill -STOP "$libvirtd"
-kill -CONT $pid
-wait $pid
+kill -CONT "$pid"
+wait "$pid"
 is 'libvirtd hangs: unsure' $? 5
 cp out "$scratch/output"
 has 'it says what to do' 'nobody can tell which volume the guest uses' 'keep both volumes'
@@ -66,8 +66,8 @@ ok 'and back' "$VOLMIG" migrate -q "$work/b/root.img" "$work/a/"
 ok 'about to pivot the second' at_pivot 2 --domain web "$work/b/"
 ok 'the guest is suspended' is_state web paused
 kill -STOP "$qemu_pid"
-kill -CONT $pid
-wait $pid
+kill -CONT "$pid"
+wait "$pid"
 is 'QEMU hangs: unsure' $? 5
 for name in root data; do
 	ok "both volumes of $name are kept" test -e a/$name.img -a -e b/$name.img

@@ -60,7 +60,8 @@ must_fail 3 '... where its source is held' on a volmig copy --create "ssh://10.7
 rm "$scratch/small/other"
 ok 'with room it is resumed' on b volmig resume -q "$(unfinished b)"
 ok '... whole' whole "$scratch/small/web.img"
-gone "$dir_b/web.img" b
+ok '... but what was there stays: the third has it in memory' whole "$dir_b/web.img"
+ok '... nothing is left there' nothing_left b
 
 ok 'from the third back to the first' on a volmig migrate -q "ssh://10.77.0.3/$scratch/small/web.img" "$dir_a/"
 ok '... whole' whole "$dir_a/web.img"

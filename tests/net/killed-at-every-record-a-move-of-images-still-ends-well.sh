@@ -33,7 +33,8 @@ prepare() {
 	rm -rf a b "$VOLMIG_STATE_DIR"
 	mkdir a b
 	[ -z "$cluster" ] || for image in $(images); do
-		rbd rm --no-progress "rbd/$image" 2>/dev/null
+		# Who was killed watches it until the cluster finds out.
+		wait_until rbd rm --no-progress "rbd/$image" 2>/dev/null
 	done
 	case $kind in
 	rbd-new) cp --sparse=always original a/v.img ;;
