@@ -169,7 +169,8 @@ static bool give_one(int fd, const char *name, const char *hex)
 		int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
 
 		good = high >= 0 && low >= 0;
-		value[i] = (unsigned char)(high << 4 | low);
+		if (good)
+			value[i] = (unsigned char)(high << 4 | low);
 	}
 	good = good && fsetxattr(fd, name, value, length, 0) == 0;
 	free(value);
