@@ -273,6 +273,7 @@ void mounts_forget(void)
 {
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		forget(&known[i]);
+	spaces.read_ns = 0;
 }
 
 static const struct file_mounts *mounts_of_dev(dev_t dev)

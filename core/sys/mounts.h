@@ -29,7 +29,7 @@ char *mounts_of_file(dev_t dev, ino_t ino);
 
 /*
  * It remembers for half a second what it has read.  Before what cannot be taken
- * back: mounts are to be read anew, in the namespaces that are known.
+ * back: all is to be read anew, namespaces that began just now too.
  */
 void mounts_forget(void);
 
