@@ -162,12 +162,12 @@ done_testing() {
 	[ $tap_failed = 0 ] || exit 1
 }
 
-# wait_until COMMAND...: up to 10 seconds.
+# wait_until COMMAND...: up to 30 seconds; a machine that others use, too, stands still for some.
 wait_until() {
 	tries=0
 	until "$@" >/dev/null 2>&1; do
 		tries=$((tries + 1))
-		[ $tries -lt 200 ] || return 1
+		[ $tries -lt 600 ] || return 1
 		sleep 0.05
 	done
 }

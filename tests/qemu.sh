@@ -22,3 +22,22 @@ no_servers() {
 allocated() {
 	du -k "$1" | cut -f1
 }
+
+# begin STALL COMMAND...: run it slowly in the background, until it has copied something.
+begin() {
+	stall=$1
+	shift
+	rm -rf "$VOLMIG_STATE_DIR"
+	# Never longer than this, whatever happens.
+	timeout 120 "$VOLMIG" "$@" --stall-timeout="$stall" --bwlimit=4M --json >"$scratch/result" 2>"$scratch/stderr" &
+	job_pid=$!
+	wait_until sh -c "cat '$VOLMIG_STATE_DIR'/jobs/*/journal.jsonl | grep -q '\"begin\".*\"copy\"'"
+	sleep 1
+}
+
+# Wait for it; $status is how it ended.
+end() {
+	status=0
+	wait $job_pid || status=$?
+	cat "$scratch/stderr" "$scratch/result" >"$scratch/output"
+}

@@ -132,7 +132,7 @@ qemu-storage-daemon --blockdev "driver=file,node-name=f,filename=$work/b/web.qco
 	--blockdev driver=qcow2,node-name=q,file=f &
 daemon=$!
 at_exit "kill $daemon"
-wait_until sh -c "! qemu-img info b/web.qcow2"
+ok 'another QEMU has an image open' wait_until sh -c "! qemu-img info b/web.qcow2"
 must_fail 3 'in use by QEMU, as a source' "$VOLMIG" migrate qcow2:b/web.qcow2 qcow2:a/
 has 'in use by QEMU: by which process' "qemu-storage" "$daemon"
 must_fail 3 'in use by QEMU, as a destination' "$VOLMIG" copy --into-existing ./a/odd.img qcow2:b/web.qcow2

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What serves an image is killed, a Ceph OSD, its monitor and an iSCSI target fail, in the middle of a copy:
+# What serves an image is killed, and an iSCSI target fails, in the middle of a copy:
 # the job goes on by itself or can be resumed, in time, and the source stays whole.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
@@ -8,29 +8,10 @@
 requires qemu-img qemu-storage-daemon jq timeout
 
 mkdir a b
-size=50331648
+size=33554432
 image a/web.img "$size"
 sum=$(sum_of a/web.img)
 qemu-img convert -f raw -O qcow2 a/web.img a/web.qcow2
-
-# begin STALL COMMAND...: run it slowly in the background, until it has copied something.
-begin() {
-	stall=$1
-	shift
-	rm -rf "$VOLMIG_STATE_DIR"
-	# Never longer than this, whatever happens.
-	timeout 120 "$VOLMIG" "$@" --stall-timeout="$stall" --bwlimit=4M --json >"$scratch/result" 2>"$scratch/stderr" &
-	job_pid=$!
-	wait_until sh -c "cat '$VOLMIG_STATE_DIR'/jobs/*/journal.jsonl | grep -q '\"begin\".*\"copy\"'"
-	sleep 1
-}
-
-# Wait for it; $status is how it ended.
-end() {
-	status=0
-	wait $job_pid || status=$?
-	cat "$scratch/stderr" "$scratch/result" >"$scratch/output"
-}
 
 # ---- the process that serves an image ----
 
@@ -71,74 +52,6 @@ qemu-img convert -f qcow2 -O raw b/web.qcow2 b/web.img
 is 'volmig killed: what is there is whole' "$(sum_of b/web.img)" "$sum"
 is 'volmig killed: nothing is left' "$(nothing_left a b)" ''
 rm -f b/*
-
-# ---- Ceph ----
-
-ceph="$TOP/tests/lab/ceph-lab"
-missing=$("$ceph" missing)
-if [ -n "$missing" ] || ! qemu-img --help | grep -qw rbd; then
-	skip 'a Ceph cluster that fails' "needs the packages ${missing:-qemu-block-extra}"
-else
-	cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
-	at_exit "'$ceph' stop '$cluster'"
-	"$ceph" start "$cluster" -o bluestore >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-	conf=$cluster/ceph.conf
-	rbd_sum() {
-		timeout 60 rbd --conf "$conf" export --no-progress "$1" - 2>/dev/null | head -c "$size" | md5sum
-	}
-
-	begin 60s migrate ./a/web.img "rbd:rbd/one:conf=$conf" --keep-source
-	"$ceph" kill "$cluster" osd KILL
-	librbd=$(pgrep -P "$(pgrep -P $job_pid)" -f " migrate ")
-	ok 'librbd has a process of its own' kill -KILL "$librbd"
-	sleep 2
-	"$ceph" restart "$cluster" osd
-	end
-	is 'both killed, and the OSD back: the copy goes on by itself' $status 0
-	is 'both killed, and the OSD back: what is there is whole' "$(rbd_sum rbd/one)" "$sum"
-
-	begin 60s migrate ./a/web.img "rbd:rbd/two:conf=$conf" --keep-source
-	"$ceph" kill "$cluster" mon KILL
-	sleep 2
-	"$ceph" restart "$cluster" mon
-	end
-	is 'the monitor killed, and back: the copy goes on' $status 0
-	is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two)" "$sum"
-
-	begin 5s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
-	"$ceph" kill "$cluster" osd STOP
-	end
-	is 'an OSD that does not answer: the job stops in time' $status 4
-	has 'an OSD that does not answer: how to go on' 'volmig resume'
-	is 'an OSD that does not answer: the source is whole' "$(sum_of a/web.img)" "$sum"
-	wait_until no_servers
-	is 'an OSD that does not answer: no server is left' "$(servers)" ''
-	"$ceph" kill "$cluster" osd CONT
-	wait_until timeout 5 rbd --conf "$conf" info rbd/two
-	# The cluster believes for half a minute that the client which was ended is still there.
-	for try in 1 2 3 4 5 6 7 8; do
-		timeout 120 "$VOLMIG" resume -q "$(jobs_of)" 2>"$scratch/stderr" && break
-		sleep 5
-	done
-	ok "an OSD that answers again: resumed (attempt $try)" "$VOLMIG" resume -q "$(jobs_of)"
-	is 'an OSD that answers again: what is there is whole' "$(rbd_sum rbd/three)" "$sum"
-	is 'an OSD that answers again: the source is gone' "$(find a -name web.img)" ''
-	"$ceph" stop "$cluster"
-	image a/web.img "$size"
-	sum=$(sum_of a/web.img)
-
-	# Full is no error that Ceph tells: it waits.
-	"$ceph" start "$cluster" -s 32M >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-	image a/big.img 134217728
-	begin 5s migrate ./a/big.img "rbd:rbd/big:conf=$conf"
-	end
-	is 'a full store: the job stops in time' $status 4
-	has 'a full store: how to go on' 'volmig resume'
-	is 'a full store: the source is whole' "$(stat -c %s a/big.img)" 134217728
-	wait_until no_servers
-	is 'a full store: no server is left' "$(servers)" ''
-	"$ceph" stop "$cluster"
-fi
 
 # ---- iSCSI, by QEMU's initiator ----
 

@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A Ceph OSD and its monitor fail in the middle of a copy, and a store is full: the job goes on by itself
+# or can be resumed, in time, and the source stays whole.
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+. "$TOP/tests/moves.sh"
+. "$TOP/tests/qemu.sh"
+requires qemu-img qemu-storage-daemon jq timeout
+ceph="$TOP/tests/lab/ceph-lab"
+missing=$("$ceph" missing)
+[ -z "$missing" ] || skip_all "needs the packages $missing"
+qemu-img --help | grep -qw rbd || skip_all 'needs the package qemu-block-extra'
+
+mkdir a b
+size=33554432
+image a/web.img "$size"
+sum=$(sum_of a/web.img)
+
+cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
+at_exit "'$ceph' stop '$cluster'"
+"$ceph" start "$cluster" -o bluestore >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
+conf=$cluster/ceph.conf
+rbd_sum() {
+	timeout 60 rbd --conf "$conf" export --no-progress "$1" - 2>/dev/null | head -c "$size" | md5sum
+}
+
+begin 60s migrate ./a/web.img "rbd:rbd/one:conf=$conf" --keep-source
+"$ceph" kill "$cluster" osd KILL
+librbd=$(pgrep -P "$(pgrep -P $job_pid)" -f " migrate ")
+ok 'librbd has a process of its own' kill -KILL "$librbd"
+sleep 2
+"$ceph" restart "$cluster" osd
+end
+is 'both killed, and the OSD back: the copy goes on by itself' $status 0
+is 'both killed, and the OSD back: what is there is whole' "$(rbd_sum rbd/one)" "$sum"
+
+begin 60s migrate ./a/web.img "rbd:rbd/two:conf=$conf" --keep-source
+"$ceph" kill "$cluster" mon KILL
+sleep 2
+"$ceph" restart "$cluster" mon
+end
+is 'the monitor killed, and back: the copy goes on' $status 0
+is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two)" "$sum"
+
+begin 10s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
+"$ceph" kill "$cluster" osd STOP
+end
+is 'an OSD that does not answer: the job stops in time' $status 4
+has 'an OSD that does not answer: how to go on' 'volmig resume'
+is 'an OSD that does not answer: the source is whole' "$(sum_of a/web.img)" "$sum"
+wait_until no_servers
+is 'an OSD that does not answer: no server is left' "$(servers)" ''
+"$ceph" kill "$cluster" osd CONT
+wait_until timeout 5 rbd --conf "$conf" info rbd/two
+# The cluster believes for a while that the client which was ended is still there.
+for try in 1 2 3 4 5 6 7 8; do
+	timeout 120 "$VOLMIG" resume -q "$(jobs_of)" 2>"$scratch/stderr" && break
+	sleep 5
+done
+ok "an OSD that answers again: resumed (attempt $try)" "$VOLMIG" resume -q "$(jobs_of)"
+is 'an OSD that answers again: what is there is whole' "$(rbd_sum rbd/three)" "$sum"
+is 'an OSD that answers again: the source is gone' "$(find a -name web.img)" ''
+"$ceph" stop "$cluster"
+
+# Full is no error that Ceph tells: it waits.
+"$ceph" start "$cluster" -s 32M >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
+image a/big.img 134217728
+begin 5s migrate ./a/big.img "rbd:rbd/big:conf=$conf"
+end
+is 'a full store: the job stops in time' $status 4
+has 'a full store: how to go on' 'volmig resume'
+is 'a full store: the source is whole' "$(stat -c %s a/big.img)" 134217728
+wait_until no_servers
+is 'a full store: no server is left' "$(servers)" ''
+"$ceph" stop "$cluster"
+done_testing
