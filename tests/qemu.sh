@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2034,SC2154
 # For tests of volumes that QEMU opens, on top of lib.sh and moves.sh.
 
 # Processes that serve a volume of this test, one a line; silent when there is none.
@@ -38,6 +38,6 @@ begin() {
 # Wait for it; $status is how it ended.
 end() {
 	status=0
-	wait $job_pid || status=$?
+	wait "$job_pid" || status=$?
 	cat "$scratch/stderr" "$scratch/result" >"$scratch/output"
 }
