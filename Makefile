@@ -257,7 +257,7 @@ check-unit-san: programs-unit-san
 
 check-unit-valgrind: programs-unit-valgrind
 	@echo; echo '== units, under valgrind'
-	$(Q)$(unit_env) $(call prove,$(VALGRIND),$(call only,$(units:%=$(B)/inject/%)),$$(nproc))
+	$(Q)$(unit_env) UNDER_VALGRIND=1 $(call prove,$(VALGRIND),$(call only,$(units:%=$(B)/inject/%)),$$(nproc))
 
 check-cli: programs-cli
 	@echo; echo '== command line'
