@@ -317,7 +317,7 @@ int plan_retirement(const struct request *request, struct plan *plan, struct err
 			       "nothing is wiped that is kept or not proven to be elsewhere: it contradicts --keep-source, --verify=none, servers that cannot flush and destinations in memory");
 	move->wipe = request->wipe;
 	move->remove = !keep && (is_file || move->source.lv || qemu_is_rbd(&move->source));
-	if (move->source.qemu && !qemu_is_lun(&move->source) && plan_check_removal(move, err) < 0)
+	if (plan_check_removal(move, err) < 0)
 		return -1;
 	if (!keep && !move->remove && request->wipe == WIPE_NONE)
 		text_list_add(&plan->warnings, text_format(

@@ -22,13 +22,12 @@ int plan_check_qemu(const struct facts *facts, struct err *err)
 /* Whatever stands on it would be lost with it. */
 static int check_overlays(const struct facts *facts, const char *what, struct err *err)
 {
-	const struct qemu_facts *qemu = facts->qemu;
-
-	if (!qemu || !qemu->overlays.count)
+	if (!facts->overlays.count)
 		return 0;
 	err_set(err, ERR_REFUSED, facts->spec, "is the backing file of %s, and so cannot be %s",
-		qemu->overlays.items[0], what);
-	return err_next(err, "rebase that image first (qemu-img rebase), or use volmig copy");
+		facts->overlays.items[0], what);
+	return err_next(err, "rebase that image first (qemu-img rebase), or use %s",
+			!strcmp(what, "overwritten") ? "another destination" : "--keep-source");
 }
 
 int plan_check_overwritten(const struct facts *destination, struct err *err)
@@ -51,14 +50,17 @@ int plan_check_removal(const struct move *move, struct err *err)
 {
 	const struct facts *source = &move->source;
 
+	if ((move->remove || move->wipe != WIPE_NONE) &&
+	    check_overlays(source, move->remove ? "removed" : "wiped", err) < 0)
+		return -1;
+	if (!source->qemu || qemu_is_lun(source))
+		return 0;
 	if (move->wipe != WIPE_NONE) {
 		err_set(err, ERR_REFUSED, source->spec, "cannot be wiped: zeroes would be written beside its old blocks");
 		return err_next(err, "leave --wipe out: its space is freed when it is removed");
 	}
 	if (!move->remove)
 		return 0;
-	if (check_overlays(source, "removed", err) < 0)
-		return -1;
 	if (source->qemu->snapshots) {
 		err_set(err, ERR_REFUSED, source->spec, "has snapshots, and so cannot be removed");
 		return err_next(err, "remove them first (%s), or use --keep-source",
@@ -92,6 +94,10 @@ void plan_qemu_warnings(struct plan *plan)
 	const struct move *move = &plan->move;
 
 	warn_of_source(plan);
+	if ((move->remove || move->wipe != WIPE_NONE) && move->source.overlays_unseen)
+		text_list_add(&plan->warnings, text_format(
+			"whether an image stands on %s, and would be lost with it, is not known of all: %s",
+			move->source.path, move->source.overlays_unseen));
 	if (move->remove && qemu_is_image(&move->source))
 		text_list_add(&plan->warnings, text_format(
 			"only in %s was it looked for images that stand on %s: others would be lost with it",

@@ -23,6 +23,7 @@
 #include "engines/throttle.h"
 #include "support/err.h"
 #include "sys/mounts.h"
+#include "volumes/backing.h"
 #include "volumes/guests.h"
 #include "volumes/lv.h"
 #include "volumes/lvm_report.h"
@@ -111,9 +112,10 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	if (!why && ctx->move->remove && was->lv && (now.lv->snapshots.count || now.lv->thin_snapshots.count))
 		why = text_format("it has got a snapshot, %s", now.lv->snapshots.count ?
 				  now.lv->snapshots.items[0] : now.lv->thin_snapshots.items[0]);
-	if (!why && ctx->move->remove && was->qemu && (now.qemu->overlays.count || now.qemu->snapshots))
-		why = now.qemu->snapshots ? text_copy("it has got snapshots") :
-		      text_format("%s stands on it", now.qemu->overlays.items[0]);
+	if (!why && ctx->move->remove && was->qemu && now.qemu->snapshots)
+		why = text_copy("it has got snapshots");
+	if (!why && (ctx->move->remove || ctx->move->wipe != WIPE_NONE) && now.overlays.count)
+		why = text_format("%s stands on it", now.overlays.items[0]);
 	if (!why && ctx->move->wipe != WIPE_NONE && now.links > was->links)
 		why = text_format("it has %" PRIu64 " names (hard links) by now, and wiping would empty them all",
 				  now.links);
@@ -252,6 +254,7 @@ static enum step_result commit_run(struct step_context *ctx, struct err *err)
 	 * read of LVM's metadata.
 	 */
 	mounts_forget();
+	backing_forget();
 	lvm_report_hold();
 	for (size_t i = 0; ret == 0 && i < ctx->part_count; i++) {
 		struct step_context part = step_part_context(ctx, i);

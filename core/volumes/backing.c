@@ -1,20 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What an image stands on, as its own header says. */
+/* What images stand on, as their own headers say; and what stands on a file. */
 #include "volumes/backing.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <stdint.h>
+#include <search.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "support/json.h"
 #include "support/text.h"
 
-/* From QEMU's docs/interop/qcow2.txt: magic, version, backing_file_offset, backing_file_size. */
-#define HEADER_BYTES 20
+#define CHAIN_MAX 64		/* longer ones do not end */
+#define FILES_MAX 16384		/* of one directory */
+#define KNOWN_MAX 65536
+#define AGE_NS 500000000U	/* for so long what was read of a directory is believed */
+#define SETTLED_S 3		/* file systems count time in 2 s at worst: what is younger may change unseen */
+
+/* ---- one header ---- */
+
+/* From QEMU's docs/interop/qcow2.txt; the first 20 bytes are those of version 1, too. */
+#define HEADER_LEAST 20
+#define HEADER_BYTES 4096	/* with the extensions, of which those looked for come early */
 #define NAME_MAX_BYTES 1023
+#define DATA_FILE_BIT 4		/* of the incompatible features */
+#define DATA_FILE_EXTENSION 0x44415441
 
 static uint64_t big_endian(const unsigned char *bytes, size_t count)
 {
@@ -42,44 +58,259 @@ static char *name_in_json(const char *text)
 	return copy;
 }
 
-/* As written in the header at path, made absolute against that. */
-static char *resolve(const char *path, char *name)
+/* A name as written in the header of the image at path, made absolute against that. */
+static void add_name(struct text_list *list, const char *path, const char *name)
 {
 	const char *slash = strrchr(path, '/');
-	char *absolute;
+	char *found = !strncmp(name, "json:", 5) ? name_in_json(name + 5) :
+		      text_copy(name + (strncmp(name, "file:", 5) ? 0 : 5));
 
-	if (*name == '/')
-		return name;
-	absolute = text_format("%.*s/%s", slash ? (int)(slash - path) : 1, slash ? path : ".", name);
-	free(name);
-	return absolute;
+	if (found && *found && *found != '/') {
+		char *absolute = text_format("%.*s/%s", slash ? (int)(slash - path) : 1, slash ? path : ".", found);
+
+		free(found);
+		found = absolute;
+	}
+	if (found && *found)
+		text_list_add(list, found);
+	else
+		free(found);
 }
 
-char *backing_of(const char *path)
+/* The name of a data file is in an extension of the header: type, length, padded to 8 bytes. */
+static void add_data_file(struct text_list *list, const char *path, const unsigned char *header, size_t length)
 {
-	/* O_NONBLOCK: whatever it may have become. */
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	uint64_t at = length >= 104 ? big_endian(header + 100, 4) : length;
+
+	if (length < 104 || big_endian(header + 4, 4) < 3 || !(header[79] & DATA_FILE_BIT))
+		return;
+	while (at + 8 <= length) {
+		uint64_t type = big_endian(header + at, 4), size = big_endian(header + at + 4, 4);
+		char name[NAME_MAX_BYTES + 1];
+
+		at += 8;
+		if (!type || size > length - at)
+			return;
+		if (type == DATA_FILE_EXTENSION && size <= NAME_MAX_BYTES) {
+			memcpy(name, header + at, size);
+			name[size] = '\0';
+			add_name(list, path, name);
+		}
+		at += (size + 7) & ~7ULL;
+	}
+}
+
+/* What the image says itself; 0, or -errno: it cannot be read. */
+static int read_header(const char *path, struct text_list *list)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret = 0;
 	unsigned char header[HEADER_BYTES];
-	char name[NAME_MAX_BYTES + 1], *found = NULL;
+	char name[NAME_MAX_BYTES + 1];
 	uint64_t offset, length;
+	ssize_t got;
 
 	if (fd < 0)
-		return NULL;
-	if (pread(fd, header, sizeof(header), 0) != sizeof(header) || memcmp(header, "QFI\xfb", 4))
+		return -errno;
+	got = pread(fd, header, sizeof(header), 0);
+	if (got < 0)
+		ret = -errno;
+	if (got < HEADER_LEAST || memcmp(header, "QFI\xfb", 4))
 		goto out;
 	offset = big_endian(header + 8, 8);
 	length = big_endian(header + 16, 4);
-	if (!offset || !length || length > NAME_MAX_BYTES || offset > INT64_MAX ||
-	    pread(fd, name, length, (off_t)offset) != (ssize_t)length)
-		goto out;
-	name[length] = '\0';
-	if (!strncmp(name, "json:", 5))
-		found = name_in_json(name + 5);
-	else
-		found = text_copy(name + (strncmp(name, "file:", 5) ? 0 : 5));
-	if (found)
-		found = resolve(path, found);
+	if (offset && length && length <= NAME_MAX_BYTES && offset <= INT64_MAX &&
+	    pread(fd, name, length, (off_t)offset) == (ssize_t)length) {
+		name[length] = '\0';
+		add_name(list, path, name);
+	}
+	add_data_file(list, path, header, (size_t)got);
 out:
 	close(fd);
-	return found;
+	return ret;
+}
+
+/* ---- what was read already ---- */
+
+struct known {
+	dev_t dev;
+	ino_t ino;
+	struct timespec changed;
+	bool settled;			/* it was not changed just before it was read */
+	struct text_list below;
+};
+
+static void *tree;
+static size_t tree_count;
+
+static int by_identity(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+static void free_known(void *node)
+{
+	struct known *known = node;
+
+	text_list_free(&known->below);
+	free(known);
+}
+
+/* 0, and *ret has what the file says; it stays valid until the next call.  -errno: it cannot be read. */
+static int look_into(const char *path, const struct stat *st, const struct known **ret)
+{
+	const struct known key = { .dev = st->st_dev, .ino = st->st_ino };
+	struct known **found = tfind(&key, &tree, by_identity), *known = found ? *found : NULL;
+	struct timespec now;
+	int error;
+
+	*ret = known;
+	if (known && known->settled && known->changed.tv_sec == st->st_ctim.tv_sec &&
+	    known->changed.tv_nsec == st->st_ctim.tv_nsec)
+		return 0;
+	if (!known) {
+		if (tree_count >= KNOWN_MAX) {
+			tdestroy(tree, free_known);
+			tree = NULL;
+			tree_count = 0;
+		}
+		known = text_alloc(1, sizeof(*known));
+		known->dev = st->st_dev;
+		known->ino = st->st_ino;
+		if (!tsearch(known, &tree, by_identity))
+			abort();
+		tree_count++;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	text_list_free(&known->below);
+	error = read_header(path, &known->below);
+	known->changed = st->st_ctim;
+	/* A device's node does not change when what is on it does. */
+	known->settled = !error && S_ISREG(st->st_mode) &&
+			 (now.tv_sec > st->st_ctim.tv_sec + SETTLED_S || now.tv_sec < st->st_ctim.tv_sec);
+	*ret = known;
+	return error;
+}
+
+/* What path says comes before what is said by what it names, each once: names may go in a circle. */
+void backing_all(const char *path, struct text_list *ret)
+{
+	const struct known *known;
+	struct stat st;
+
+	/* A guest can write what looks like such a header: no name in it opens anything but a file or a disk. */
+	for (size_t i = 0; path && i < CHAIN_MAX; i++) {
+		if (stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+		    look_into(path, &st, &known) == 0)
+			for (size_t k = 0; k < known->below.count; k++)
+				if (!text_list_has(ret, known->below.items[k]))
+					text_list_add(ret, text_copy(known->below.items[k]));
+		path = i < ret->count ? ret->items[i] : NULL;
+	}
+}
+
+/* ---- directories ---- */
+
+struct directory {
+	dev_t dev;
+	ino_t ino;
+	uint64_t read_ns;		/* 0: forgotten */
+	struct text_list images;	/* paths of those that stand on something */
+	char *unseen;
+};
+
+static struct directory directories[8];
+
+static void look_at_file(struct directory *directory, const char *path, const struct stat *st)
+{
+	const struct known *known;
+	/* Too short for a header: nothing can stand there. */
+	int error = st->st_size < HEADER_LEAST ? 0 : look_into(path, st, &known);
+
+	if (error && error != -ENOENT) {
+		if (!directory->unseen)
+			directory->unseen = text_format("%s cannot be read: %s", path, strerror(-error));
+	} else if (!error && st->st_size >= HEADER_LEAST && known->below.count) {
+		text_list_add(&directory->images, text_copy(path));
+	}
+}
+
+static void read_directory(struct directory *directory, const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	size_t seen = 0;
+
+	if (!dir)
+		directory->unseen = text_format("%s cannot be read: %s", path, strerror(errno));
+	while (dir && (entry = readdir(dir))) {
+		struct stat st;
+
+		if ((entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		if (++seen > FILES_MAX) {
+			free(directory->unseen);
+			directory->unseen = text_format("%s has more than %d files", path, FILES_MAX);
+			break;
+		}
+		char *name = text_format("%s/%s", strcmp(path, "/") ? path : "", entry->d_name);
+
+		look_at_file(directory, name, &st);
+		free(name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static const struct directory *directory_at(const char *path)
+{
+	struct directory *oldest = &directories[0];
+	uint64_t now = clock_ns();
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		st = (struct stat){ 0 };
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		struct directory *one = &directories[i];
+
+		if (one->read_ns && one->dev == st.st_dev && one->ino == st.st_ino && now - one->read_ns < AGE_NS)
+			return one;
+		if (one->read_ns < oldest->read_ns)
+			oldest = one;
+	}
+	text_list_free(&oldest->images);
+	free(oldest->unseen);
+	*oldest = (struct directory){ .dev = st.st_dev, .ino = st.st_ino, .read_ns = now };
+	read_directory(oldest, path);
+	return oldest;
+}
+
+void backing_overlays(const char *dir, uint64_t dev, uint64_t ino, struct text_list *ret, char **ret_unseen)
+{
+	const struct directory *directory = directory_at(dir);
+
+	*ret_unseen = text_copy(directory->unseen);
+	for (size_t i = 0; i < directory->images.count; i++) {
+		const char *path = directory->images.items[i];
+		struct text_list below = { 0 };
+		bool found = false;
+		struct stat st;
+
+		backing_all(path, &below);
+		for (size_t k = 0; k < below.count && !found; k++)
+			found = stat(below.items[k], &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+		if (found)
+			text_list_add(ret, text_copy(path));
+		text_list_free(&below);
+	}
+}
+
+void backing_forget(void)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
+		directories[i].read_ns = 0;
 }

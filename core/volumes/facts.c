@@ -22,7 +22,7 @@ enum field_type {
 
 #define FIELD(type, name) { #name, FIELD_##type, offsetof(struct facts, name) }
 
-/* Everything but kind, which is not owned, and uses and guests, which are only of the moment. */
+/* Everything but kind, which is not owned, and uses, guests and overlays, which are only of the moment. */
 static const struct field {
 	const char *key;
 	enum field_type type;
@@ -82,6 +82,8 @@ void facts_free(struct facts *facts)
 		if (fields[i].type == FIELD_NAME)
 			free(*(char **)field_of(facts, &fields[i]));
 	text_list_free(&facts->uses);
+	text_list_free(&facts->overlays);
+	free(facts->overlays_unseen);
 	lv_facts_free(facts->lv);
 	qemu_facts_free(facts->qemu);
 	if (facts->far)

@@ -21,8 +21,6 @@
 #include "volumes/lv.h"
 #include "volumes/volume.h"
 
-#define CHAIN_MAX 64		/* longer ones do not end */
-
 #define URIS_MAX 8
 
 static char *wanted_uri;
@@ -265,16 +263,13 @@ static void add_use(const struct look *look, const char *role, const struct virt
 /* Does the image at path stand on the volume, as its header and those below it say? */
 static bool stands_on_it(const struct facts *facts, const char *path)
 {
-	char *at = text_copy(path), *below;
+	struct text_list below = { 0 };
 	bool found = false;
 
-	for (int i = 0; at && !found && i < CHAIN_MAX; i++) {
-		below = backing_of(at);
-		free(at);
-		at = below;
-		found = at && is_it(facts, at);
-	}
-	free(at);
+	backing_all(path, &below);
+	for (size_t i = 0; !found && i < below.count; i++)
+		found = is_it(facts, below.items[i]);
+	text_list_free(&below);
 	return found;
 }
 

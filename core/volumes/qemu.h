@@ -51,7 +51,6 @@ struct qemu_facts {
 	/* Image files; who they are is told by dev and ino, as of any file. */
 	uint64_t cluster;		/* the format's unit of allocation */
 	struct text_list chain;		/* what it stands on, canonical, the nearest first */
-	struct text_list overlays;	/* what stands on it, as far as it lies beside it */
 	char *unusable;			/* "it is encrypted"; or NULL */
 
 	/* RBD. */

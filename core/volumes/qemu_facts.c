@@ -12,7 +12,6 @@ void qemu_facts_free(struct qemu_facts *facts)
 	if (!facts)
 		return;
 	text_list_free(&facts->chain);
-	text_list_free(&facts->overlays);
 	free(facts->unusable);
 	free(facts->pool);
 	free(facts->image);
@@ -64,7 +63,6 @@ json_t *qemu_facts_to_json(const struct qemu_facts *facts)
 	if (strcmp(facts->driver, "rbd")) {
 		json_put(json, "cluster", json_u64(facts->cluster));
 		json_put(json, "chain", list_to_json(&facts->chain));
-		json_put(json, "overlays", list_to_json(&facts->overlays));
 		json_put(json, "unusable", json_text(facts->unusable));
 		return json;
 	}
@@ -92,7 +90,6 @@ int qemu_facts_from_json(struct qemu_facts **ret, const json_t *json, struct err
 	facts->driver = known;
 	facts->cluster = json_get_u64(json, "cluster");
 	list_from_json(&facts->chain, json_object_get(json, "chain"));
-	list_from_json(&facts->overlays, json_object_get(json, "overlays"));
 	facts->unusable = text_copy(json_get_string(json, "unusable"));
 	facts->pool = text_copy(json_get_string(json, "pool"));
 	facts->image = text_copy(json_get_string(json, "image"));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Looking at volumes that QEMU opens: image files and RBD images. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +14,6 @@
 #include "sys/qemu_daemon.h"
 #include "sys/qemu_img.h"
 #include "sys/uses.h"
-#include "volumes/backing.h"
 #include "volumes/format.h"
 #include "volumes/guests.h"
 #include "volumes/look.h"
@@ -24,7 +22,6 @@
 #include "volumes/qemu.h"
 
 #define LOOK_MS 10000
-#define OVERLAYS_MAX 4096	/* files of one directory that are looked into */
 
 static struct qemu_facts *new_facts(const char *driver)
 {
@@ -52,41 +49,6 @@ static int check_format(int fd, const struct facts *facts, const char *driver, s
 			format ? format : "file:", facts->path);
 }
 
-/*
- * The images beside it that stand on it, directly or not.  Those elsewhere are
- * not found; when they are in use, their users have this one open, too.
- */
-static void find_overlays(const struct facts *facts, struct text_list *overlays)
-{
-	DIR *dir = opendir(facts->dir);
-	struct dirent *entry;
-	size_t seen = 0;
-
-	while (dir && (entry = readdir(dir)) && seen++ < OVERLAYS_MAX) {
-		char *path, *at, resolved[PATH_MAX];
-
-		if (entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN)
-			continue;
-		path = text_format("%s/%s", facts->dir, entry->d_name);
-		at = text_copy(path);
-		for (int depth = 0; at && depth < 64; depth++) {
-			char *below = backing_of(at);
-
-			free(at);
-			at = below && realpath(below, resolved) ? text_copy(resolved) : NULL;
-			free(below);
-			if (at && !strcmp(at, facts->path)) {
-				text_list_add(overlays, text_copy(path));
-				break;
-			}
-		}
-		free(at);
-		free(path);
-	}
-	if (dir)
-		closedir(dir);
-}
-
 static void users_of_image(struct facts *facts)
 {
 	/* Whoever runs a guest on an overlay only reads this one. */
@@ -94,6 +56,7 @@ static void users_of_image(struct facts *facts)
 
 	uses_of_file(facts->path, facts->dev, facts->ino, &facts->uses);
 	look_for_mounts(facts);
+	look_for_overlays(facts);
 	if (!facts->uses.count)
 		procs_open(&target, &facts->uses);
 }
@@ -179,7 +142,6 @@ static int look_at_image(const char *driver, unsigned flags, struct facts *facts
 		text_list_add(&facts->qemu->chain, text_copy(
 			realpath(image.chain.items[i], resolved) ? resolved : image.chain.items[i]));
 	}
-	find_overlays(facts, &facts->qemu->overlays);
 	ret = 0;
 out:
 	qemu_image_free(&image);

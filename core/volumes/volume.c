@@ -26,6 +26,7 @@
 #include "sys/nbd.h"
 #include "sys/signature.h"
 #include "sys/uses.h"
+#include "volumes/backing.h"
 #include "volumes/format.h"
 #include "volumes/look.h"
 #include "volumes/lv.h"
@@ -287,6 +288,11 @@ void look_for_mounts(struct facts *facts)
 	free(mounted);
 }
 
+void look_for_overlays(struct facts *facts)
+{
+	backing_overlays(facts->dir, facts->dev, facts->ino, &facts->overlays, &facts->overlays_unseen);
+}
+
 /* The facts about an existing file or device at the canonical facts->path. */
 static int look_at_thing(const struct volume_ops *ops, unsigned flags, struct facts *facts,
 			 struct err *err)
@@ -326,6 +332,7 @@ out:
 		if (ops == &file_volume_ops) {
 			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
 			look_for_mounts(facts);
+			look_for_overlays(facts);
 		}
 		if (ops == &block_volume_ops)
 			uses_of_block(path, facts->dev, &facts->uses);

@@ -61,6 +61,8 @@ struct facts {
 	struct text_list uses;	/* "mounted on /mnt", "open for writing by qemu (pid 12)", ... */
 	struct guest_use *guests;	/* the domains among them, see volumes/guests.h */
 	size_t guest_count;
+	struct text_list overlays;	/* file, inspected with uses: the images beside it that stand on it */
+	char *overlays_unseen;		/* why there may be more of them there than could be seen; or NULL */
 
 	/* The directory that the file is in, or would be in; file and nothing only. */
 	char *dir;

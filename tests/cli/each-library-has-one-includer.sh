@@ -13,7 +13,7 @@ is_system() {
 	sys/*.h | linux/*.h | net/*.h | netinet/*.h | arpa/*.h) return 0 ;;
 	assert.h | ctype.h | dirent.h | dlfcn.h | endian.h | errno.h | fcntl.h | fnmatch.h | ftw.h) return 0 ;;
 	getopt.h | glob.h | grp.h | inttypes.h | libgen.h | limits.h | locale.h) return 0 ;;
-	malloc.h | mntent.h | netdb.h | paths.h | poll.h | pthread.h | pwd.h | sched.h) return 0 ;;
+	malloc.h | mntent.h | netdb.h | paths.h | poll.h | pthread.h | pwd.h | sched.h | search.h) return 0 ;;
 	semaphore.h | setjmp.h | signal.h | spawn.h | stdalign.h | stdarg.h) return 0 ;;
 	stdatomic.h | stdbool.h | stddef.h | stdint.h | stdio.h | stdio_ext.h) return 0 ;;
 	stdlib.h | stdnoreturn.h | string.h | strings.h | syslog.h | termios.h) return 0 ;;
