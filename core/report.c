@@ -185,7 +185,7 @@ static const char *source_state(const struct job *job, size_t of)
 		return "being removed";
 	if (step_is_done(job, &wipe_source_step, of))
 		return "wiped";
-	if (step_is_begun(job, &wipe_source_step, of))
+	if (job_record(job, of)->wipe_begun)
 		return "wiped in part";
 	return "untouched";
 }

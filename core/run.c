@@ -69,6 +69,11 @@ static int journal_records(struct monitor *mon, struct err *err)
 	return job_note_records(((struct journalling_monitor *)mon)->job, err);
 }
 
+static int journal_sync_records(struct monitor *mon, struct err *err)
+{
+	return job_sync(((struct journalling_monitor *)mon)->job, err);
+}
+
 /* What steps are told, and what that stands on. */
 struct context {
 	struct step_context step;
@@ -251,7 +256,8 @@ static int run(struct job *job, const struct step_ops *before, struct monitor *d
 {
 	struct journalling_monitor mon = {
 		.base = { .phase = pass_phase, .advance = pass_advance, .tick = pass_tick,
-			  .waited = pass_waited, .durable = journal_durable, .note = journal_records },
+			  .waited = pass_waited, .durable = journal_durable, .note = journal_records,
+			  .sync = journal_sync_records },
 		.drawn = drawn,
 		.job = job,
 	};

@@ -289,8 +289,12 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 	enum block_zero_how how = move->wipe == WIPE_ZERO ? BLOCK_ZERO_WRITE : BLOCK_ZERO_FREE;
 
-	/* Once wiping has begun the data cannot be compared any more. */
-	if (step_check_target(ctx, false, err) < 0 || step_check_source(ctx, !ctx->again, NULL, err) < 0)
+	/*
+	 * Once wiping has begun the data cannot be compared any more.  That the step
+	 * had begun says nothing: it may have found that the source has changed.
+	 */
+	if (step_check_target(ctx, false, err) < 0 ||
+	    step_check_source(ctx, !ctx->record->wipe_begun, NULL, err) < 0)
 		return STEP_STOPPED;
 	if (volume_open(&source, &move->source, OPEN_WRITE, ctx->same_boot, err) < 0) {
 		err->class = ERR_STOPPED;
@@ -300,6 +304,11 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	opt.stall_ms = move->stall_ms;
 	opt.throttle = ctx->throttle;
 	opt.pace = throttle_pace(ctx->throttle);
+	ctx->record->wipe_begun = true;
+	if (monitor_note(ctx->mon, err) < 0 || monitor_sync(ctx->mon, err) < 0) {
+		err->class = ERR_STOPPED;
+		goto out;
+	}
 	monitor_phase(ctx->mon, "wipe", source.bytes);
 	if (block_zero(&source, 0, source.bytes, how, &opt, ctx->mon, err) < 0) {
 		err->class = ERR_STOPPED;

@@ -128,6 +128,7 @@ struct progress_record {
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
 	bool source_stays;		/* on its host, which had given its part up before it was told to remove it */
+	bool wipe_begun;		/* of the source's bytes some may be zero by now */
 	char verified_boot[UUID_TEXT_SIZE];	/* since which start of the machine target.written counts */
 	struct online_record online;
 	enum go_on go_on;		/* of a step that failed; not journalled: see job_begin_retreat() */

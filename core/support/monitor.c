@@ -41,6 +41,13 @@ int monitor_note(struct monitor *mon, struct err *err)
 	return mon->note(mon, err);
 }
 
+int monitor_sync(struct monitor *mon, struct err *err)
+{
+	if (!mon || !mon->sync)
+		return 0;
+	return mon->sync(mon, err);
+}
+
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err)
 {
 	if (!mon || !mon->durable)

@@ -50,6 +50,9 @@ struct monitor {
 
 	/* What the step's record says has changed: kept should we be killed, if not in a power cut. */
 	int (*note)(struct monitor *mon, struct err *err);
+
+	/* What was noted is durable when it returns 0. */
+	int (*sync)(struct monitor *mon, struct err *err);
 };
 
 /* Each is content with a NULL monitor or a NULL slot. */
@@ -60,5 +63,6 @@ void monitor_tick(struct monitor *mon);
 void monitor_waited(struct monitor *mon, const struct waits *waits);
 int monitor_durable(struct monitor *mon, const struct mark *mark, struct err *err);
 int monitor_note(struct monitor *mon, struct err *err);
+int monitor_sync(struct monitor *mon, struct err *err);
 
 #endif

@@ -53,9 +53,11 @@ ok '... as the source does' cmp -s a/v original
 
 fresh
 ok 'killed right after the commit' killed kill-after-record:13 ./a/v ./b/ --wipe=zero
-echo new >>a/v
+printf new | dd of=a/v conv=notrunc status=none
 must_fail 4 'what was written to the source after the commit is not wiped' "$VOLMIG" resume $id
-is '... and stays' "$(tail -c 4 a/v)" new
+must_fail 4 '... however often one tries' "$VOLMIG" resume $id
+is '... and is not called so' "$("$VOLMIG" status --json $id | jq -r .source.state)" untouched
+is '... and stays' "$(head -c 3 a/v)" new
 
 fresh
 ok 'killed in the middle' killed kill-at-byte:1000000 ./a/v ./b/ --wipe=zero
