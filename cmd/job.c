@@ -97,7 +97,7 @@ typedef int perform_job(const char *job, const struct perform_options *options,
 
 /* The frame's options have been set up in table, out's group among them. */
 static int work_on(perform_job *perform, struct frame *frame, const struct poptOption *table,
-		   const int *forget, const struct cmd *cmd, const struct globals *globals,
+		   const int *forget, const int *keep_source, const struct cmd *cmd, const struct globals *globals,
 		   int argc, const char **argv)
 {
 	json_t *report = NULL;
@@ -106,6 +106,7 @@ static int work_on(perform_job *perform, struct frame *frame, const struct poptO
 	if (ret)
 		goto out;
 	frame->perform.forget = *forget;
+	frame->perform.keep_source = *keep_source;
 	ret = frame_start(frame);
 	if (ret == 0)
 		ret = perform(frame->arguments[0], &frame->perform, &report, &frame->err);
@@ -120,20 +121,24 @@ int cmd_resume(const struct cmd *cmd, const struct globals *globals, int argc, c
 	struct frame frame = { .err = ERR_INIT };
 	struct poptOption output[OUTPUT_TABLE_SIZE];
 	const int forget = 0;
+	int keep_source = 0;
 	const struct poptOption table[] = {
+		{ "keep-source", '\0', POPT_ARG_NONE, &keep_source, 0,
+		  "neither wipe nor remove the source, whatever was planned", NULL },
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
 		POPT_TABLEEND
 	};
 
 	output_table(&frame.out, output);
-	return work_on(perform_resume, &frame, table, &forget, cmd, globals, argc, argv);
+	return work_on(perform_resume, &frame, table, &forget, &keep_source, cmd, globals, argc, argv);
 }
 
 int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv)
 {
 	struct frame frame = { .err = ERR_INIT };
 	struct poptOption output[OUTPUT_TABLE_SIZE];
+	const int keep_source = 0;
 	int forget = 0;
 	const struct poptOption table[] = {
 		{ "forget", '\0', POPT_ARG_NONE, &forget, 0,
@@ -144,5 +149,5 @@ int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, co
 	};
 
 	output_table(&frame.out, output);
-	return work_on(perform_abort, &frame, table, &forget, cmd, globals, argc, argv);
+	return work_on(perform_abort, &frame, table, &forget, &keep_source, cmd, globals, argc, argv);
 }

@@ -180,6 +180,8 @@ static int fold(const json_t *record, void *data, struct err *err)
 	} else if (!strcmp(rec, "terms")) {
 		json_decref(job->terms);
 		job->terms = json_deep_copy(json_object_get(record, "terms"));
+	} else if (!strcmp(rec, "keep-source")) {
+		job->keep_source = true;
 	} else if (!strcmp(rec, "abort")) {
 		job->aborting = true;
 		job->retreating = false;
@@ -482,6 +484,15 @@ int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *
 	}
 	return journal_note(job->journal, json_pack("{s:s, s:I, s:o}", "rec", "terms", "ticket",
 						    (json_int_t)ticket, "terms", terms), err);
+}
+
+int job_keep_source(struct job *job, struct err *err)
+{
+	if (!job->keep_source &&
+	    journal_append(job->journal, json_pack("{s:s}", "rec", "keep-source"), err) < 0)
+		return -1;
+	job->keep_source = true;
+	return 0;
 }
 
 int job_begin_abort(struct job *job, struct err *err)

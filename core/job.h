@@ -43,6 +43,7 @@ struct job {
 	bool written;			/* the destination was, or may have been, written to */
 	bool aborting;			/* an abort was begun */
 	bool retreating;		/* ... to go on by plan.next, and not to give up */
+	bool keep_source;		/* asked for since: it is neither wiped nor removed */
 	char *failure;			/* retreating: why its method failed */
 	enum go_on go_on;		/* retreating: which method may go on */
 	bool ended;
@@ -101,6 +102,8 @@ int job_sync(struct job *job, struct err *err);
 int job_note_durable(struct job *job, const struct mark *mark, uint64_t copy_ns, struct err *err);
 int job_done_step(struct job *job, struct err *err);
 int job_note_stop(struct job *job, const struct err *why, struct err *err);
+/* From here on the source is neither wiped nor removed, whatever the plan says; durable when it returns. */
+int job_keep_source(struct job *job, struct err *err);
 /* Takes terms over; durable with the next record. */
 int job_note_terms(struct job *job, json_t *terms, uint64_t ticket, struct err *err);
 int job_begin_abort(struct job *job, struct err *err);

@@ -354,6 +354,23 @@ static int attach_luns(const struct job *job, const char *state_dir, struct err 
 	       luns_attach_again(&job->plan, job->id, state_dir, err) : 0;
 }
 
+/* The job ends without its source going away. */
+static int keep_source(struct job *job, struct err *err)
+{
+	for (size_t i = 0; i < plan_moves(&job->plan); i++) {
+		const struct move *move = plan_move(&job->plan, i);
+
+		if (move->online.vg)
+			return err_set(err, ERR_REFUSED, job->id, "a volume that moves inside its group leaves no source that could be kept");
+		if (facts_is_far(&move->source)) {
+			err_set(err, ERR_REFUSED, job->id, "the source is %s's to keep or to remove",
+				move->source.host);
+			return err_next(err, "volmig resume %s --keep-source there, then resume here", job->id);
+		}
+	}
+	return job_keep_source(job, err);
+}
+
 int perform_resume(const char *text, const struct perform_options *options,
 		   json_t **ret_report, struct err *err)
 {
@@ -378,7 +395,8 @@ int perform_resume(const char *text, const struct perform_options *options,
 		*ret_report = report_job(&job);
 		err_set(err, ERR_REFUSED, id, "undoing the job has begun");
 		job_next_command(state_dir, "abort", id, err);
-	} else if (check_served(&job, err) < 0) {
+	} else if (check_served(&job, err) < 0 ||
+		   (options->keep_source && keep_source(&job, err) < 0)) {
 		*ret_report = report_job(&job);
 	} else if (wait_for_turn(state_dir, &job, options, &ticket, err) < 0) {
 		note_stop(&job, ret_report, err);

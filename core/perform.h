@@ -23,6 +23,7 @@ struct perform_options {
 	bool dry_run;
 	bool all;			/* status: also old jobs */
 	struct history_options history;
+	bool keep_source;		/* resume: neither wipe nor remove it, whatever was planned */
 	bool forget;			/* abort: leave behind what cannot be reached */
 	uint64_t wait_ms;		/* for volumes that another job holds */
 	const struct terms *terms;	/* of a new job; NULL: none */

@@ -174,18 +174,21 @@ static bool step_is_begun(const struct job *job, const struct step_ops *step, si
 
 static const char *source_state(const struct job *job, size_t of)
 {
+	const struct progress_record *record = job_record(job, of);
+
 	if (job->plan.move.online.vg)
 		return step_is_done(job, &drop_leg_step, of) || step_is_done(job, &end_pvmove_step, of) ? "moved" :
 		       job_committed(job) ? "moved, its old extents are being freed" : "in place";
-	if (step_is_done(job, &remove_source_step, of) ||
-	    (facts_is_far(&plan_move(&job->plan, of)->source) && plan_move(&job->plan, of)->remove &&
-	     !job_record(job, of)->source_stays && step_is_done(job, &finish_far_step, of)))
+	if (!record->source_stays &&
+	    (step_is_done(job, &remove_source_step, of) ||
+	     (facts_is_far(&plan_move(&job->plan, of)->source) && plan_move(&job->plan, of)->remove &&
+	      step_is_done(job, &finish_far_step, of))))
 		return "removed";
 	if (step_is_begun(job, &remove_source_step, of))
 		return "being removed";
-	if (step_is_done(job, &wipe_source_step, of))
+	if (step_is_done(job, &wipe_source_step, of) && !record->wipe_skipped)
 		return "wiped";
-	if (job_record(job, of)->wipe_begun)
+	if (record->wipe_begun)
 		return "wiped in part";
 	return "untouched";
 }

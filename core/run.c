@@ -267,6 +267,7 @@ static int run(struct job *job, const struct step_ops *before, struct monitor *d
 	context_begin(&context, job, &mon.base);
 	context.step.throttle = throttle;
 	context.step.written = job->written;
+	context.step.keep_source = job->keep_source;
 	*ret_rolled_back = false;
 	ret = run_steps(job, before, &mon, &context, ret_rolled_back, err);
 	context_end(&context);

@@ -220,6 +220,7 @@ static int give_name(const struct step_context *ctx, const struct lv_facts *lv, 
 		*err = (struct err)ERR_INIT;
 		err_set(err, ERR_STOPPED, other->name,
 			"something of that name has appeared since the job was planned");
+		err_next(err, "give that another name (lvrename), then volmig resume %s", ctx->job_id);
 	}
 	lv_facts_free(other);
 	return ret;
@@ -269,15 +270,16 @@ out:
 static void carry_minor(const struct step_context *ctx, const struct lv_facts *lv)
 {
 	const struct lv_facts *from = ctx->move->source.lv;
+	bool removed = ctx->move->remove && !ctx->record->source_stays;
 	struct err why = ERR_INIT;
 	char *note;
 
 	if (!from || !from->fixed_minor || (lv->fixed_minor && lv->minor == from->minor))
 		return;
-	if (ctx->move->remove && lv_fix_minor(lv, from->minor, &why) == 0)
+	if (removed && lv_fix_minor(lv, from->minor, &why) == 0)
 		return;
 	note = text_format("the persistent minor number %" PRIu64 " is not carried over: %s", from->minor,
-			   ctx->move->remove ? why.cause : "the source keeps it");
+			   removed ? why.cause : "the source keeps it");
 	if (!text_list_has(&ctx->record->notes, note))
 		text_list_add(&ctx->record->notes, note);
 	else
@@ -392,6 +394,15 @@ const struct step_ops activate_step = {
 	.undo	= activate_undo,
 	.object	= activated,
 };
+
+void lv_leave_source(struct step_context *ctx)
+{
+	const struct move alone = { .source = ctx->move->source, .lvm.activate_source = ctx->move->lvm.activate_source };
+	struct err why = ERR_INIT;
+
+	if (each_inactive(&alone, deactivate, &why) < 0)
+		log_warning("%s: cannot be deactivated: %s", ctx->move->source.path, why.cause);
+}
 
 static enum step_result deactivate_run(struct step_context *ctx, struct err *err)
 {

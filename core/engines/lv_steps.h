@@ -11,4 +11,7 @@ enum step_result lv_publish(struct step_context *ctx, struct err *err);
 /* remove-source: the caller has looked at both ends. */
 enum step_result lv_remove_source(struct step_context *ctx, struct err *err);
 
+/* ... or where it stays after all: as active as it was, if that can be. */
+void lv_leave_source(struct step_context *ctx);
+
 #endif

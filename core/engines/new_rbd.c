@@ -228,6 +228,21 @@ enum step_result rbd_publish(struct step_context *ctx, struct err *err)
 	return result;
 }
 
+int rbd_put_back(struct step_context *ctx, struct err *err)
+{
+	const struct facts *src = &ctx->move->source;
+	struct rbd_name name = qemu_rbd_name(src), aside = name;
+	char *aside_name = text_format(".volmig-%s.source", ctx->job_id);
+	int there;
+
+	aside.image = aside_name;
+	there = is_image(&aside, src->qemu->id, err);
+	if (there > 0)
+		there = rbd_image_rename(&aside, name.image, err);
+	free(aside_name);
+	return there < 0 ? -1 : 0;
+}
+
 /*
  * Out of the way under a name that nobody else uses, looked at there, and only
  * then removed: so nothing is that takes its place at this very moment.

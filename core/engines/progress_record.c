@@ -61,6 +61,7 @@ json_t *progress_record_to_json(const struct progress_record *record)
 	json_put(json, "verified", json_boolean(record->verified));
 	json_put(json, "source_stays", json_boolean(record->source_stays));
 	json_put(json, "wipe_begun", json_boolean(record->wipe_begun));
+	json_put(json, "wipe_skipped", json_boolean(record->wipe_skipped));
 	json_put(json, "cloned", json_boolean(record->cloned));
 	json_put(json, "live_compared", json_u64(record->live_compared));
 	json_put(json, "pivot", json_string(pivots[record->pivot]));
@@ -116,6 +117,7 @@ int progress_record_from_json(struct progress_record *record, const json_t *json
 	record->verified = json_get_bool(json, "verified");
 	record->source_stays = json_get_bool(json, "source_stays");
 	record->wipe_begun = json_get_bool(json, "wipe_begun");
+	record->wipe_skipped = json_get_bool(json, "wipe_skipped");
 	record->cloned = json_get_bool(json, "cloned");
 	record->live_compared = json_get_u64(json, "live_compared");
 	pivot = json_get_string(json, "pivot");

@@ -71,6 +71,34 @@ int count_source(struct step_context *ctx, struct err *err)
 	return 0;
 }
 
+/* A committed job whose source may not go away would stop here each time that it is resumed. */
+static void way_out(const struct step_context *ctx, const char *before, struct err *err)
+{
+	if (ctx->committed)
+		err_next(err, "%svolmig resume %s --keep-source ends the job and leaves the source as it is",
+			 before, ctx->job_id);
+}
+
+/*
+ * It stays, and whoever wanted that is told what there is: the destination is
+ * not needed to be proven any more, but may have changed as well.
+ */
+static void keep_source(struct step_context *ctx, const char *what)
+{
+	struct err why = ERR_INIT;
+
+	text_list_add(&ctx->record->notes, text_format("%s was %s: it stays as it is (--keep-source)",
+						       ctx->move->source.path, what));
+	if (step_check_target(ctx, false, &why) < 0) {
+		char *note = text_format("%s: %s", why.object, why.cause);
+
+		if (text_list_has(&ctx->record->notes, note))
+			free(note);
+		else
+			text_list_add(&ctx->record->notes, note);
+	}
+}
+
 int step_check_source(struct step_context *ctx, bool compare_data, const char *shut_off_uuid,
 		      struct err *err)
 {
@@ -87,11 +115,13 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	}
 	if (!now.kind) {
 		stopped(err, was->path, "the source has gone since it was copied");
+		way_out(ctx, "bring it back, or ", err);
 		goto out;
 	}
 	why = facts_not_same(was, &now, ctx->same_boot);
 	if (why) {
 		err_set(err, ERR_STOPPED, was->path, "the source is not the volume that was copied: %s", why);
+		way_out(ctx, "", err);
 		goto out;
 	}
 	/* A guest wrote to its disk until the pivot, and all of that is on the destination too. */
@@ -123,18 +153,20 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		err_set(err, ERR_STOPPED, was->path, "the source changed %s it was copied: %s",
 			ctx->committed ? "since" : "while", why);
 		if (ctx->committed)
-			err_next(err, "the copy is whole and has its place: take what is newer over by hand, and remove the source yourself");
+			way_out(ctx, "the copy is whole and has its place: take what is newer over by hand, then ", err);
 		else
 			err_next(err, "volmig abort %s, then start again", ctx->job_id);
 		goto out;
 	}
 	if (ctx->move->remove && now.unremovable) {
 		err_set(err, ERR_STOPPED, was->path, "the source cannot be removed: %s", now.unremovable);
+		way_out(ctx, "mend that, or ", err);
 		goto out;
 	}
 	uses = guests_uses_besides(&now, shut_off_uuid);
 	if (uses) {
 		err_set(err, ERR_STOPPED, was->path, "the source has come into use: %s", uses);
+		way_out(ctx, "end that use and resume again, or ", err);
 		goto out;
 	}
 	ret = 0;
@@ -289,6 +321,11 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 	enum block_zero_how how = move->wipe == WIPE_ZERO ? BLOCK_ZERO_WRITE : BLOCK_ZERO_FREE;
 
+	if (ctx->keep_source) {
+		keep_source(ctx, ctx->record->wipe_begun ? "wiped in part only" : "not wiped");
+		ctx->record->wipe_skipped = true;
+		return STEP_DONE;
+	}
 	/*
 	 * Once wiping has begun the data cannot be compared any more.  That the step
 	 * had begun says nothing: it may have found that the source has changed.
@@ -374,13 +411,44 @@ static int remove_name(const struct step_context *ctx, int dir, const char *name
 }
 
 /* An earlier run may have died when it had just taken the source aside: nobody would find it there. */
-static void put_back(const struct step_context *ctx, int dir, const char *name)
+static void put_back(struct step_context *ctx, int dir, const char *name)
 {
 	char aside[64];
 
 	snprintf(aside, sizeof(aside), ".volmig-%s.source", ctx->job_id);
-	if (is_source(ctx, dir, aside) == 1 && renameat2(dir, aside, dir, name, RENAME_NOREPLACE) == 0)
+	if (is_source(ctx, dir, aside) != 1)
+		return;
+	if (renameat2(dir, aside, dir, name, RENAME_NOREPLACE) == 0)
 		fsync(dir);
+	else
+		text_list_add(&ctx->record->notes, text_format("%s is called %s/%s now: its name is another's",
+							       ctx->move->source.path, ctx->move->source.dir, aside));
+}
+
+/* An earlier run may have begun: what it has taken aside gets its name back. */
+static enum step_result leave(struct step_context *ctx, struct err *err)
+{
+	const struct facts *src = &ctx->move->source;
+	int dir = -1;
+
+	if (src->lv)
+		lv_leave_source(ctx);
+	if (qemu_is_rbd(src) && rbd_put_back(ctx, err) < 0)
+		return STEP_STOPPED;
+	if (!src->lv && !qemu_is_rbd(src)) {
+		dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (dir < 0 && errno != ENOENT) {
+			err_sys(err, errno, src->dir, "cannot open the source's directory");
+			return STEP_STOPPED;
+		}
+	}
+	if (dir >= 0) {
+		put_back(ctx, dir, strrchr(src->path, '/') + 1);
+		close(dir);
+	}
+	keep_source(ctx, "not removed");
+	ctx->record->source_stays = true;
+	return STEP_DONE;
 }
 
 static enum step_result remove_lv(struct step_context *ctx, struct err *err)
@@ -411,6 +479,8 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	enum step_result ret = STEP_STOPPED;
 	int dir = -1, there, number;
 
+	if (ctx->keep_source)
+		return leave(ctx, err);
 	/* Before anything goes away for good: is the copy there? */
 	if (src->lv)
 		return remove_lv(ctx, err);

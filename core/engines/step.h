@@ -127,8 +127,9 @@ struct progress_record {
 	struct hash leaf;		/* of a volume that has no more than one: see leaves_open() */
 	char tree_hash[33];		/* empty: not known */
 	bool verified;
-	bool source_stays;		/* on its host, which had given its part up before it was told to remove it */
+	bool source_stays;		/* not removed after all: as was asked for, or by its host, which had given its part up */
 	bool wipe_begun;		/* of the source's bytes some may be zero by now */
+	bool wipe_skipped;		/* ... and no more of them, as was asked for */
 	char verified_boot[UUID_TEXT_SIZE];	/* since which start of the machine target.written counts */
 	struct online_record online;
 	enum go_on go_on;		/* of a step that failed; not journalled: see job_begin_retreat() */
@@ -167,6 +168,7 @@ struct step_context {
 	bool again;			/* an earlier run had begun this very step */
 	bool written;			/* an earlier run may have written to the destination */
 	bool committed;			/* the point of no return is behind */
+	bool keep_source;		/* it is neither wiped nor removed after all */
 	bool forget;			/* undo: leave behind what cannot be reached */
 	struct monitor *mon;
 	struct throttle *throttle;	/* how fast, as it is wanted now; NULL: as the move says */
