@@ -365,6 +365,15 @@ const char *config_origin(const struct config *config, const char *object)
 	return NULL;
 }
 
+bool config_gave(const struct config *config, const char *const *argv, const char *name)
+{
+	for (size_t i = 0; config && i < config->count; i++)
+		for (size_t k = 0; argv[k] && !strcmp(config->entries[i].name, name); k++)
+			if (argv[k] == config->entries[i].argument)
+				return true;
+	return false;
+}
+
 /* ---- showing ---- */
 
 struct show {

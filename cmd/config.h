@@ -34,6 +34,9 @@ const char **config_arguments(const struct config *config, const struct poptOpti
 /* Where a faulty option comes from ("FILE:LINE"), or NULL if it was typed. */
 const char *config_origin(const struct config *config, const char *object);
 
+/* Does the option of that name in argv, which config_arguments() has made, come from a file? */
+bool config_gave(const struct config *config, const char *const *argv, const char *name);
+
 /* Called for every table of options there is; cmd is NULL for the global one. */
 typedef void table_visitor(const struct cmd *cmd, const struct poptOption *table, void *data);
 typedef void for_each_table(table_visitor *visit, void *data);

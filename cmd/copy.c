@@ -51,6 +51,8 @@ int cmd_copy(const struct cmd *cmd, const struct globals *globals, int argc, con
 	request.create = create;
 	request.delta = delta;
 	request.compress = compress;
+	request.compress_is_default = frame_is_default(&frame, "compress");
+	request.thin_is_default = frame_is_default(&frame, thick ? "thick" : "thin");
 	request.into_existing = into_existing;
 	request.raw = format != NULL;
 	request.thin_pool = thin;

@@ -106,7 +106,8 @@ static int work_on(perform_job *perform, struct frame *frame, const struct poptO
 	if (ret)
 		goto out;
 	frame->perform.forget = *forget;
-	frame->perform.keep_source = *keep_source;
+	/* Set in a file it is for moves that begin, and these have it in their plans. */
+	frame->perform.keep_source = *keep_source && !frame_is_default(frame, "keep-source");
 	ret = frame_start(frame);
 	if (ret == 0)
 		ret = perform(frame->arguments[0], &frame->perform, &report, &frame->err);

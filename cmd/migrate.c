@@ -129,6 +129,8 @@ int migrate_request(struct frame *frame, struct migrate_options *move,
 	request->force_host_copy = move->force_host_copy;
 	request->keep_source = move->keep_source;
 	request->compress = move->compress;
+	request->compress_is_default = frame_is_default(frame, "compress");
+	request->thin_is_default = frame_is_default(frame, move->thick ? "thick" : "thin");
 	request->ceph_secret = move->ceph_secret;
 	request->into_existing = move->into_existing;
 	if (frame_run_options(frame, &move->run, request) < 0 ||

@@ -155,6 +155,11 @@ int frame_usage(struct frame *frame, const char *object, const char *cause)
 	return err_next(&frame->err, "see volmig %s --help", frame->cmd->name);
 }
 
+bool frame_is_default(const struct frame *frame, const char *option)
+{
+	return config_gave(frame->globals->config, frame->argv, option);
+}
+
 static int take_arguments(struct frame *frame, int min, int max)
 {
 	const char *argument;

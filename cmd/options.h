@@ -115,6 +115,9 @@ int frame_start(struct frame *frame);
  */
 int frame_end(struct frame *frame, int result, json_t *report);
 
+/* Is it set for all commands, in a file, and was not asked for by who typed this one?  For after frame_begin(). */
+bool frame_is_default(const struct frame *frame, const char *option);
+
 /* ERR_USAGE with a hint at --help; returns -1. */
 int frame_usage(struct frame *frame, const char *object, const char *cause);
 

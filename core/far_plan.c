@@ -83,7 +83,7 @@ int far_plan_ask(const struct request *request, const char *job_id, unsigned fla
 		err_set(err, ERR_REFUSED, end->spec, "--delta is for two volumes of one host");
 		return err_next(err, "leave --delta out to make a full copy");
 	}
-	if (request->compress && zstd_missing()) {
+	if (request->compress && zstd_missing() && !request->compress_is_default) {
 		err_set(err, ERR_REFUSED, "--compress", "%s", zstd_missing());
 		return err_next(err, "leave --compress out");
 	}
@@ -106,8 +106,10 @@ int far_plan_ask(const struct request *request, const char *job_id, unsigned fla
 	json_array_foreach(json_object_get(reply, "warnings"), i, warning)
 		text_list_add(&far.warnings, text_format("%s: %s", far.move.host, json_string_value(warning)));
 	/* It costs time and no bytes: so it is no reason to refuse. */
-	far.move.compress = request->compress && json_get_bool(reply, "compress");
-	if (request->compress && !far.move.compress)
+	far.move.compress = request->compress && !zstd_missing() && json_get_bool(reply, "compress");
+	if (request->compress && zstd_missing())
+		text_list_add(&far.warnings, text_format("nothing is compressed: %s", zstd_missing()));
+	else if (request->compress && !far.move.compress)
 		text_list_add(&far.warnings, text_format("nothing is compressed: volmig on %s cannot", far.move.host));
 	*ret = far;
 	far = (struct far_plan){ 0 };

@@ -95,7 +95,7 @@ int plan_build(const struct request *request, const char *job_id,
 		return err_set(err, ERR_REFUSED, source->spec,
 			       "used by running domain %s, which a copy on another host would leave behind",
 			       request->live->domain);
-	if (request->compress && !facts_is_far(source) && !facts_is_far(destination)) {
+	if (request->compress && !request->compress_is_default && !facts_is_far(source) && !facts_is_far(destination)) {
 		err_set(err, ERR_USAGE, "--compress", "is for bytes on their way to another host or from it, ssh://HOST/...");
 		return err_next(err, "leave --compress out");
 	}
@@ -104,7 +104,7 @@ int plan_build(const struct request *request, const char *job_id,
 			request->live->domain);
 		return err_next(err, "shut the domain down");
 	}
-	if ((request->thin_pool || request->thick) && !facts_is_far(destination) &&
+	if ((request->thin_pool || request->thick) && !request->thin_is_default && !facts_is_far(destination) &&
 	    (!destination->lv || destination->kind))
 		return err_set(err, ERR_USAGE, request->thick ? "--thick" : "--thin",
 			       "is for a new logical volume");

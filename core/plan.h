@@ -46,10 +46,12 @@ struct request {
 	bool keep_source;
 	const char *thin_pool;		/* --thin: a thin volume in this pool; or NULL */
 	bool thick;			/* --thick: no thin volume, whatever the source is */
+	bool thin_is_default;		/* either is set for all moves, and means nothing where no logical volume is made */
 	enum fallback fallback;
 	bool force_host_copy;
 	bool delta;
 	bool compress;			/* the bytes on their way to another host, or from it */
+	bool compress_is_default;	/* it is set for all moves, and means nothing to those on this host */
 	bool sparse;
 	enum verify_mode verify;
 	enum wipe_mode wipe;

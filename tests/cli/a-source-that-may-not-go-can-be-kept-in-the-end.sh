@@ -40,6 +40,9 @@ changed=$(sum_of a/v.img)
 must_fail 4 'changed since: not removed' "$VOLMIG" resume -q $id
 has '... the way out is named' "volmig resume $id --keep-source"
 must_fail 3 '... abort is none' "$VOLMIG" abort -q $id
+echo 'keep-source = yes' >"$scratch/conf"
+chmod 600 "$scratch/conf"
+must_fail 4 '... a file with options does not say it' env VOLMIG_CONFIG="$scratch/conf" "$VOLMIG" resume -q $id
 ended untouched
 is '... the source has what is newer' "$(sum_of a/v.img)" "$changed"
 

@@ -63,6 +63,22 @@ else
 fi
 is "none of them" "$(VOLMIG_CONFIG=none verify_mode)" full
 
+# --- what is meant for some moves only
+
+for name in 'compress = yes' 'thick = yes' 'thin = pool0'; do
+	config "$name"
+	ok "$name: moves of this host have nothing of it" "$VOLMIG" migrate -n ./v ./b/
+	ok "$name: nor have copies" "$VOLMIG" copy -n --create ./v ./b/
+	option=--$(echo "$name" | sed 's/ = yes//; s/ = /=/')
+	must_fail 2 "$option typed is an error all the same" "$VOLMIG" migrate -n "$option" ./v ./b/
+	printf './v ./b/\n' >plan
+	ok "$name: nor have lines of a batch" "$VOLMIG" batch -n plan
+	printf '%s ./v ./b/\n' "$option" >plan
+	must_fail 2 "$option in a line of a batch is an error" "$VOLMIG" batch -n plan
+done
+config 'keep-source = yes'
+is "keep-source: a source stays" "$("$VOLMIG" migrate -n --json ./v ./b/ | jq -r .source_after)" kept
+
 # --- where values come from
 
 config 'verify = none' '' 'bwlimit = 5M' 'verbose = yes'
