@@ -312,6 +312,34 @@ static char *source_path(const struct move *move)
 	return text_copy(move->source.path);
 }
 
+/*
+ * After a restart of the machine another disk may be where a device was that has
+ * neither WWN nor serial number: of the same size, and not written to, it would
+ * pass for that.  Where it was copied since the restart the kernel's count tells.
+ */
+static int check_is_provable(struct step_context *ctx, struct err *err)
+{
+	const struct facts *src = &ctx->move->source;
+	const struct progress_record *record = ctx->record;
+	struct facts now = { 0 };
+	bool same;
+
+	if (ctx->same_boot || strcmp(src->kind, "block") || src->wwid)
+		return 0;
+	if (volume_inspect_again(src, INSPECT_OUTSIDE, &now, err) < 0) {
+		err->class = ERR_STOPPED;
+		return -1;
+	}
+	same = is_this_boot(record->source_boot, false) && now.diskseq == record->source_diskseq;
+	facts_free(&now);
+	if (same)
+		return 0;
+	err_set(err, ERR_STOPPED, src->path,
+		"is not wiped: it has neither WWN nor serial number, and since the restart another disk may be in its place");
+	way_out(ctx, "look whether it is the one that was copied, and wipe it yourself; ", err);
+	return -1;
+}
+
 static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -331,7 +359,8 @@ static enum step_result wipe_run(struct step_context *ctx, struct err *err)
 	 * had begun says nothing: it may have found that the source has changed.
 	 */
 	if (step_check_target(ctx, false, err) < 0 ||
-	    step_check_source(ctx, !ctx->record->wipe_begun, NULL, err) < 0)
+	    step_check_source(ctx, !ctx->record->wipe_begun, NULL, err) < 0 ||
+	    check_is_provable(ctx, err) < 0)
 		return STEP_STOPPED;
 	if (volume_open(&source, &move->source, OPEN_WRITE, ctx->same_boot, err) < 0) {
 		err->class = ERR_STOPPED;
