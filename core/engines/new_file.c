@@ -260,14 +260,14 @@ static int clear_name(const struct step_context *ctx, int dir, const char *path,
 }
 
 /* In the new file, whose mode and owner are set. */
-static int make_image(const struct move *move, const char *path, struct err *err)
+static int make_image(const struct move *move, int fd, const char *path, struct err *err)
 {
 	const struct facts *dst = &move->destination;
 	/* One kind of image keeps its unit. */
 	uint64_t cluster = move->source.qemu && !strcmp(move->source.qemu->driver, dst->qemu->driver) ?
 			   move->source.qemu->cluster : 0;
 
-	return qemu_img_create(dst->qemu->driver, path, move_new_bytes(move), cluster, err);
+	return qemu_img_create(dst->qemu->driver, fd, path, move_new_bytes(move), cluster, err);
 }
 
 /* As volume_identify(), for an image: its size is what is in it. */
@@ -299,6 +299,19 @@ out:
 	return ret;
 }
 
+/* Rolling back must not take for ours, by its looks, what has come to have the name. */
+static void tell_from_others(struct step_context *ctx, int dir, int fd, const char *path)
+{
+	struct err ignored = ERR_INIT;
+	struct stat ours, named;
+
+	if (fstat(fd, &ours) < 0 || fstatat(dir, ctx->move->temp_name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (ours.st_dev == named.st_dev && ours.st_ino == named.st_ino))
+		return;
+	facts_free(&ctx->record->target);
+	volume_identify(fd, path, &ctx->record->target, &ignored);
+}
+
 static enum step_result create_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -316,7 +329,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	if (carry_over(ctx, fd, err) < 0)
 		goto out;
 	if (qemu_is_image(&move->destination)) {
-		if (make_image(move, path, err) < 0)
+		if (make_image(move, fd, path, err) < 0)
 			goto out;
 	} else if (ftruncate(fd, (off_t)move_bytes(move)) < 0) {
 		err_sys(err, errno, path, "cannot make a file of %llu bytes",
@@ -334,6 +347,8 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 		goto out;
 	result = STEP_DONE;
 out:
+	if (result != STEP_DONE && fd >= 0)
+		tell_from_others(ctx, dir, fd, path);
 	if (fd >= 0)
 		close(fd);
 	if (dir >= 0)

@@ -134,13 +134,13 @@ out:
 	return ret;
 }
 
-int qemu_img_create(const char *format, const char *path, uint64_t bytes, uint64_t cluster, struct err *err)
+int qemu_img_create(const char *format, int fd, const char *path, uint64_t bytes, uint64_t cluster, struct err *err)
 {
 	char *size = text_format("%llu", (unsigned long long)bytes);
 	char *option = cluster ? text_format("cluster_size=%llu", (unsigned long long)cluster) : NULL;
 	const char *argv[10];
 	struct tool tool = { .argv = argv, .object = path, .doing = "cannot make the image",
-			     .drop = "qemu-img: ", .timeout_ms = LIMIT_MS };
+			     .drop = "qemu-img: ", .timeout_ms = LIMIT_MS, .kept = fd };
 	size_t n = 0;
 	int ret;
 
@@ -153,7 +153,8 @@ int qemu_img_create(const char *format, const char *path, uint64_t bytes, uint64
 		argv[n++] = "-o";
 		argv[n++] = option;
 	}
-	argv[n++] = path;
+	/* Not /dev/fd: versions before 3.0 take that for a floppy disk. */
+	argv[n++] = "/proc/self/fd/3";
 	argv[n++] = size;
 	argv[n] = NULL;
 	ret = tool_run(&tool, NULL, err);

@@ -27,9 +27,9 @@ void qemu_image_free(struct qemu_image *image);
 int qemu_img_look(const char *format, const char *path, struct qemu_image *ret_image, struct err *err);
 
 /*
- * Make an image in the file at path, which exists: its inode, mode and owner
- * stay.  cluster: 0 is the format's own choice.
+ * Make an image in the file that is open there for writing, whatever its name is
+ * another's by now: path is for errors.  cluster: 0 is the format's own choice.
  */
-int qemu_img_create(const char *format, const char *path, uint64_t bytes, uint64_t cluster, struct err *err);
+int qemu_img_create(const char *format, int fd, const char *path, uint64_t bytes, uint64_t cluster, struct err *err);
 
 #endif

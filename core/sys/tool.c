@@ -101,6 +101,8 @@ int tool_run(const struct tool *tool, json_t **ret_json, struct err *err)
 	memcpy(argv, tool->argv, (count + 1) * sizeof(*argv));
 	argv[0] = path;
 	program.argv = argv;
+	program.kept = &tool->kept;
+	program.kept_count = tool->kept ? 1 : 0;
 	if (program_capture(&program, &end, &number, &output, &length, &errors, err) < 0)
 		goto out;
 	if (end != PROGRAM_EXITED || number != 0) {

@@ -16,6 +16,7 @@ struct tool {
 	const char *doing;		/* "cannot look at it" */
 	const char *drop;		/* what its errors begin with, "rbd: "; or NULL */
 	uint64_t timeout_ms;
+	int kept;			/* it has this as descriptor 3; 0: it has none */
 };
 
 /* The package that has that program, by Debian's names; NULL: not known. */
