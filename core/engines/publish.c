@@ -61,7 +61,7 @@ static int check_unchanged(const struct step_context *ctx, int dir, const char *
 
 	if (fstatat(dir, move->temp_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, path, "cannot look at the destination");
-	mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
+	mtime_ns = volume_time(st.st_mtim.tv_sec, (uint32_t)st.st_mtim.tv_nsec);
 	if ((qemu_is_image(&move->destination) || (uint64_t)st.st_size == move_new_bytes(move)) &&
 	    (!ctx->record->verified || mtime_ns == ctx->record->target.mtime_ns ||
 	     mtime_ns == move->source.mtime_ns))
@@ -119,13 +119,7 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 		if (check_unchanged(ctx, dir, path, err) < 0 || set_final_mode(ctx, dir, err) < 0)
 			goto out;
 		/* A volume keeps its time of last change. */
-		times[1].tv_sec = move->source.mtime_ns / 1000000000;
-		times[1].tv_nsec = move->source.mtime_ns % 1000000000;
-		/* Before 1970 as well. */
-		if (times[1].tv_nsec < 0) {
-			times[1].tv_sec--;
-			times[1].tv_nsec += 1000000000;
-		}
+		times[1] = volume_timespec(move->source.mtime_ns);
 		if (volume_is_file(facts_there(&move->source)))
 			utimensat(dir, move->temp_name, times, AT_SYMLINK_NOFOLLOW);
 		if (rename_new(dir, move->temp_name, move->name) < 0) {

@@ -180,10 +180,11 @@ out:
 /* Is time what a file system keeps of wanted?  Some keep whole seconds, or two of them. */
 static bool keeps_time(int64_t time, int64_t wanted)
 {
-	static const int64_t units[] = { 1, 100, 1000, 1000000, 1000000000, 2000000000 };
+	static const uint64_t units[] = { 1, 100, 1000, 1000000, 1000000000, 2000000000 };
+	uint64_t is = volume_time_order(time), was = volume_time_order(wanted);
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (time == wanted - wanted % units[i])
+		if (is == was - was % units[i])
 			return true;
 	return false;
 }

@@ -48,7 +48,7 @@ static int ask(int fd, const char *path, struct statx *ret, struct err *err)
 
 static int64_t nanoseconds(const struct statx_timestamp *t)
 {
-	return t->tv_sec * 1000000000 + t->tv_nsec;
+	return volume_time(t->tv_sec, t->tv_nsec);
 }
 
 /* The immutable and append-only attributes keep even root from writing. */

@@ -116,6 +116,29 @@ static const struct {
 	{ HOSTFS_SUPER_MAGIC, "hostfs", false },
 };
 
+#define SECOND 1000000000ULL
+#define BEFORE_EPOCH 2147483648ULL	/* seconds: the earliest that 32 bits can tell */
+
+int64_t volume_time(int64_t seconds, uint32_t nanoseconds)
+{
+	return (int64_t)((uint64_t)seconds * SECOND + nanoseconds);
+}
+
+uint64_t volume_time_order(int64_t time)
+{
+	return (uint64_t)time + BEFORE_EPOCH * SECOND;
+}
+
+struct timespec volume_timespec(int64_t time)
+{
+	uint64_t since = volume_time_order(time);
+
+	return (struct timespec){
+		.tv_sec = (time_t)(since / SECOND) - (time_t)BEFORE_EPOCH,
+		.tv_nsec = (long)(since % SECOND),
+	};
+}
+
 int64_t volume_birth(int dir, const char *name)
 {
 	struct statx stx;
@@ -123,7 +146,7 @@ int64_t volume_birth(int dir, const char *name)
 	if (statx(dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &stx) < 0 ||
 	    !(stx.stx_mask & STATX_BTIME))
 		return 0;
-	return stx.stx_btime.tv_sec * 1000000000 + stx.stx_btime.tv_nsec;
+	return volume_time(stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
 }
 
 /* STATX_ATTR_*, asked for in both ways, since not every file system answers both. */

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "support/text.h"
 
@@ -229,6 +230,16 @@ enum zero_how {
 	ZERO_FREE,		/* reads as zero afterwards, space given back where that can be */
 	ZERO_KEEP,		/* reads as zero afterwards, space kept (or as ZERO_FREE) */
 };
+
+/*
+ * A file's time in one number: nanoseconds since the epoch, modulo 2^64.  Times
+ * from December 1901 to June 2486, which is what file systems keep, are all told apart.
+ */
+int64_t volume_time(int64_t seconds, uint32_t nanoseconds);
+struct timespec volume_timespec(int64_t time);
+
+/* The same as nanoseconds since December 1901, for arithmetic; whole seconds are whole here, too. */
+uint64_t volume_time_order(int64_t time);
 
 struct volume_ops {
 	const char *kind;	/* "file", "block", "lv": stable, journalled */
