@@ -26,11 +26,23 @@
 
 static bool stands_on_cwd(const char *text, enum spec_role role)
 {
+	/* The files that names of other kinds may hold; spec_parse() sees to those of exports. */
+	static const char *const options[] = { ":conf=", "?chap-file=" };
 	struct spec spec = { 0 };
 	struct err ignored = ERR_INIT;
-	bool stands = spec_parse(&spec, text, role, "/", &ignored) == 0 && spec.kind != SPEC_LV &&
-		      *text != '/' && strncmp(text, "file:/", 6);
+	bool stands = false;
 
+	if (spec_parse(&spec, text, role, "/", &ignored) < 0)
+		return false;
+	if (spec.path)
+		stands = *text != '/' && strncmp(text, "file:/", 6);
+	else if (spec.remote)
+		stands = strcmp(spec.remote, text);
+	for (size_t i = 0; spec.remote && i < sizeof(options) / sizeof(options[0]); i++) {
+		const char *option = strstr(text, options[i]);
+
+		stands |= option && option[strlen(options[i])] != '/';
+	}
 	spec_free(&spec);
 	return stands;
 }
@@ -40,6 +52,9 @@ static bool is_relative(const struct batch *batch, const struct batch_text *plan
 {
 	bool relative = false;
 
+	/* That of a place is known also when no line is left. */
+	if (batch->options->from)
+		return stands_on_cwd(batch->options->to, SPEC_PLACE);
 	for (size_t i = 0; i < plan->count && !relative; i++) {
 		struct err ignored = ERR_INIT;
 		struct batch_move move = { 0 };
@@ -70,6 +85,9 @@ static void name_batch(const struct batch *batch, const struct batch_text *plan,
 	fprintf(out, "%s%c%s%c%u%c", from ? "from" : "plan", 0, from ? from : batch->name, 0, generation, 0);
 	if (from)
 		fprintf(out, "%s%c%s%c", options->to, 0, options->select ? options->select : "", 0);
+	/* The volumes are named from the root on, but the place as it was given. */
+	if (from && relative)
+		fprintf(out, "%s%c", batch->cwd, 0);
 	if (!from) {
 		fprintf(out, "%s%c%s%c", relative ? batch->cwd : "", 0, plan->defaults, 0);
 		for (size_t i = 0; i < plan->count; i++)
@@ -175,7 +193,7 @@ static int check_edited(const struct batch *batch, struct err *err)
 static int find_batch(struct batch *batch, struct batch_text *plan, struct err *err)
 {
 	const struct batch_options *options = batch->options;
-	bool relative = options->plan && is_relative(batch, plan);
+	bool relative = is_relative(batch, plan);
 
 	for (unsigned generation = 0;; generation++) {
 		struct folding folding = { .take_lines = options->from != NULL };

@@ -35,6 +35,10 @@ moved_once() {
 	nothing_left "$work"
 }
 
+unlike() {
+	if [ "$2" != "$3" ]; then pass "$1"; else fail "$1"; diag "$2"; fi
+}
+
 fresh
 ok 'it is planned' "$VOLMIG" batch -n plan
 is 'which moves nothing' "$(ls a | wc -l) $(ls b | wc -l)" "$count 0"
@@ -61,6 +65,31 @@ is 'only what was selected' "$(ls a | wc -l) $(ls b | wc -l)" "$((count - 3)) 3"
 ok 'the rest of it' "$VOLMIG" batch --from=./a/ --to=./b/ --limit=max-jobs=3
 settles 'all of it was moved once, too' moved_once
 ok 'an empty directory' "$VOLMIG" batch --from=./a --to=./b/
+
+# A place that stands on the working directory is another one in another directory.
+fresh
+mkdir -p elsewhere/b
+image a/v2 1500001
+(cd a && md5sum -- *) >"$scratch/sums"
+run faulty write-eio:1300000 batch --fail-fast --from=./a --to=./b/
+is 'a directory, stopped in the second line' "$status $(ls b | wc -l)" '4 1'
+must_fail 3 'its like in another directory' env -C elsewhere "$VOLMIG" batch --from=../a --to=./b/
+is 'moves nothing there' "$(ls elsewhere/b)" ''
+ok 'where it began it goes on' "$VOLMIG" batch --from=./a --to=./b/
+settles 'and moves all there' moved_once
+
+# id_in DIRECTORY PLACE: how a batch of one line is called there.
+id_in() {
+	printf '%s/a/none %s\n' "$work" "$2" >plan
+	env -C "$1" "$VOLMIG" batch --json -n "$work/plan" 2>/dev/null | jq -r .batch
+}
+for place in './b/' 'qcow2:b/' 'rbd:pool/web:conf=ceph.conf' 'nbd+unix:///?socket=here'; do
+	unlike 'a name that stands on the directory' "$(id_in . "$place")" "$(id_in elsewhere "$place")"
+done
+for place in "$work/b/" "qcow2:$work/b/" rbd:pool/web ssh://host/srv/b/ nbd://host/web; do
+	is 'one that does not' "$(id_in . "$place")" "$(id_in elsewhere "$place")"
+done
+rm -r elsewhere
 
 # --- lines that fail
 
