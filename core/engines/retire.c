@@ -525,6 +525,7 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	}
 	if (dir < 0) {
 		err_sys(err, number, src->dir, "cannot open the source's directory");
+		way_out(ctx, "bring it back, or ", err);
 		goto out;
 	}
 	there = is_source(ctx, dir, name);

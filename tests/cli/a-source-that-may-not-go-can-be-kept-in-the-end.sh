@@ -76,6 +76,8 @@ ok '... it is there' test -e "a/.volmig-$id.source"
 
 committed remove-source
 rm -r a
+must_fail 4 'its directory has gone: stopped' "$VOLMIG" resume -q $id
+has '... the way out is named' "bring it back, or volmig resume $id --keep-source"
 ok 'gone with its directory: ended' "$VOLMIG" resume -q --keep-source $id
 mkdir a
 
