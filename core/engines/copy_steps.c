@@ -3,8 +3,10 @@
 #include "engines/step.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "engines/far_steps.h"
@@ -364,6 +366,52 @@ const struct step_ops copy_step = {
 	.state	= "synced",
 	.run	= copy_run,
 	.undo	= copy_undo,
+	.object	= move_both_paths,
+};
+
+/* The file system knows how far it is: nothing is durable before all of it is. */
+static enum step_result reflink_run(struct step_context *ctx, struct err *err)
+{
+	struct volume source = VOLUME_INIT, target = VOLUME_INIT;
+	enum step_result result;
+	struct err ignored = ERR_INIT;
+
+	if (volume_open(&source, &ctx->move->source, OPEN_READ, ctx->same_boot, err) < 0 ||
+	    volume_open(&target, &ctx->record->target, OPEN_WRITE | OPEN_FRESH, ctx->same_boot, err) < 0) {
+		result = result_of_open(ctx, err);
+		goto out;
+	}
+	if (ioctl(target.fd, FICLONE, source.fd) < 0) {
+		/*
+		 * The file system said at planning that it could.  Whatever is
+		 * in the way, the bytes can be copied as well.
+		 */
+		char *note = text_format("extents could not be shared (%s), so the bytes were copied", strerror(errno));
+
+		note_once(ctx, note);
+		free(note);
+		volume_close(&source, &ignored);
+		volume_close(&target, &ignored);
+		return copy_step.run(ctx, err);
+	}
+	if (volume_flush(&target, err) < 0) {
+		result = result_of(err);
+		goto out;
+	}
+	ctx->record->cloned = true;
+	ctx->record->mark.offset = ctx->move->source.bytes;
+	result = STEP_DONE;
+out:
+	volume_close(&source, &ignored);
+	volume_close(&target, &ignored);
+	return result;
+}
+
+const struct step_ops reflink_step = {
+	.name	= "reflink",
+	.doing	= "copying",
+	.state	= "synced",
+	.run	= reflink_run,
 	.object	= move_both_paths,
 };
 

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -460,43 +458,4 @@ const struct step_ops create_file_step = {
 	.run	= create_run,
 	.undo	= create_undo,
 	.object	= move_temp_path,
-};
-
-static enum step_result reflink_run(struct step_context *ctx, struct err *err)
-{
-	struct volume source = VOLUME_INIT, target = VOLUME_INIT;
-	enum step_result result = STEP_UNDONE;
-	struct err ignored = ERR_INIT;
-
-	if (volume_open(&source, &ctx->move->source, OPEN_READ, ctx->same_boot, err) < 0 ||
-	    volume_open(&target, &ctx->record->target, OPEN_WRITE | OPEN_FRESH, ctx->same_boot, err) < 0)
-		goto out;
-	if (ioctl(target.fd, FICLONE, source.fd) < 0) {
-		/*
-		 * The file system said at planning that it could.  Whatever is
-		 * in the way, the bytes can be copied as well.
-		 */
-		text_list_add(&ctx->record->notes, text_format(
-			"extents could not be shared (%s), so the bytes were copied", strerror(errno)));
-		volume_close(&source, &ignored);
-		volume_close(&target, &ignored);
-		return copy_step.run(ctx, err);
-	}
-	if (volume_flush(&target, err) < 0)
-		goto out;
-	ctx->record->cloned = true;
-	ctx->record->mark.offset = ctx->move->source.bytes;
-	result = STEP_DONE;
-out:
-	volume_close(&source, &ignored);
-	volume_close(&target, &ignored);
-	return result;
-}
-
-const struct step_ops reflink_step = {
-	.name	= "reflink",
-	.doing	= "copying",
-	.state	= "synced",
-	.run	= reflink_run,
-	.object	= move_both_paths,
 };

@@ -59,6 +59,10 @@ for how in as-a-whole killed; do
 			env VOLMIG_INJECT=kill-at-byte:9000000 "$VOLMIG_INJECT_BIN" migrate -q --job-id $id \
 			"$mnt/plain/w.img" "$mnt/b/"
 		ok '... with the source there' test "$(sha256sum <"$mnt/plain/w.img")" = "$sum"
+		mount -o remount,ro "$mnt"
+		must_fail 4 '... a file system that is read-only meanwhile stops it' "$VOLMIG" resume $id
+		has '... and the way on is told' 'Read-only file system' "volmig resume $id"
+		mount -o remount,rw "$mnt"
 		ok '... it goes on' "$VOLMIG" resume $id
 	else
 		ok 'what cannot be shared is copied' "$VOLMIG" migrate "$mnt/plain/w.img" "$mnt/b/"
