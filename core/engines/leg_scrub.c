@@ -135,8 +135,11 @@ enum step_result leg_wait(struct step_context *ctx, const struct online_now *now
 			return STEP_STOPPED;
 		}
 		if (ctx->move->stall_ms && clock_ns() - moved_at > ctx->move->stall_ms * 1000000) {
-			err_set(err, ERR_STOPPED, now->lv->name, "nothing moved for %" PRIu64 " s (%s)",
+			err_set(err, ERR_STOPPED, now->lv->name,
+				"nothing moved for %" PRIu64 " s (%s); both legs are kept",
 				ctx->move->stall_ms / 1000, status.action);
+			err_next(err, "look whether its devices answer, then volmig resume %s, or volmig abort %s",
+				 ctx->job_id, ctx->job_id);
 			return STEP_STOPPED;
 		}
 	}
@@ -203,6 +206,20 @@ static int start(const struct online_now *now, const char *action, struct err *e
 	return ret;
 }
 
+static enum step_result tell_cut(struct step_context *ctx, const struct online_now *now, const char *word,
+				 struct err *err)
+{
+	char *name = name_of(now);
+
+	err_set(err, ERR_STOPPED, name,
+		"a %s of its legs was cut short %d times, as each change of the volume's table does, so that nothing is proven; both legs are kept",
+		word, CUT_MAX);
+	err_next(err, "volmig resume %s when nothing changes it (snapshots, resizing, a busy machine), or volmig abort %s to go back to the old leg",
+		 ctx->job_id, ctx->job_id);
+	free(name);
+	return STEP_STOPPED;
+}
+
 /*
  * One check or repair.  Nothing announces that one was cut short, by a reload
  * of the volume's table, and then its count of mismatches means nothing.  But
@@ -222,8 +239,15 @@ static enum step_result scrub_once(struct step_context *ctx, const struct online
 		if (result != STEP_DONE)
 			return result;
 		monitor_phase(ctx->mon, action == LEG_CHECK ? "verify" : "repair", ctx->move->source.bytes);
-		if (start(now, word, err) < 0)
-			return STEP_STOPPED;
+		if (start(now, word, err) < 0) {
+			/* The kernel may have begun something by itself since it was idle, which LVM waits for no more than we. */
+			if (err->class != ERR_FAILED || i + 1 == CUT_MAX)
+				return STEP_STOPPED;
+			log_info("%s: %s", now->lv->name, err->cause);
+			*err = (struct err)ERR_INIT;
+			clock_sleep_ms(POLL_MS);
+			continue;
+		}
 		result = leg_wait(ctx, now, action, ret_mismatches, err);
 		if (result != STEP_DONE)
 			return result;
@@ -231,12 +255,15 @@ static enum step_result scrub_once(struct step_context *ctx, const struct online
 			ctx->record->online.checks++;
 		else
 			ctx->record->online.repairs++;
-		if (read_from_ours(now, online) - before >= now->lv->bytes / 512)
+		if (!inject_number("scrub-cut", &(uint64_t){ 0 }) &&
+		    read_from_ours(now, online) - before >= now->lv->bytes / 512)
 			return STEP_DONE;
-		log_info("%s: the %s was cut short", now->lv->name, word);
+		log_info("%s: the %s was cut short: %" PRIu64 " of %" PRIu64 " sectors were read", now->lv->name, word,
+			 read_from_ours(now, online) - before, now->lv->bytes / 512);
+		/* A busy kernel is idle before it is through with what came before, and then forgets what it is told. */
+		clock_sleep_ms((i + 1) * POLL_MS);
 	}
-	err_set(err, ERR_STOPPED, now->lv->name, "a %s of its legs is cut short again and again", word);
-	return STEP_STOPPED;
+	return tell_cut(ctx, now, word, err);
 }
 
 static enum step_result tell_lasting(struct step_context *ctx, const struct online_now *now, struct err *err)

@@ -37,6 +37,7 @@
  *   kill-lvm-from:N      ... and as each one after it does
  *   lvm-timeout:N        an LVM command that is silent for N milliseconds is stuck
  *   lvm-grace:N          ... and may take N milliseconds to end when it is asked to
+ *   scrub-cut:1          no check of legs is taken for a whole one
  *   scrub-rounds:N       after N checks legs that still differ are taken to do so for good
  *   kill-suspend:1         SIGKILL itself before a domain is suspended to move several of its disks;
  *                          2: when it is, 3: when it goes on

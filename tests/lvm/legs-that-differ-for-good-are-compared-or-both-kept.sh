@@ -34,7 +34,7 @@ differ() {
 	status=0
 	"$VOLMIG" migrate --json "$@" >"$scratch/run" 2>&1 || status=$?
 	for _ in 1 2 3 4 5; do
-		[ $status = 4 ] && grep -q 'is cut short again' "$scratch/run" || break
+		[ $status = 4 ] && grep -q 'was cut short 8 times' "$scratch/run" || break
 		status=0
 		"$VOLMIG" resume --json "$(job)" >"$scratch/run" 2>&1 || status=$?
 	done
@@ -48,6 +48,14 @@ has '... and the message says so, and what to do' 'its legs differ in ' 'both le
 	"volmig resume $(job) when it is quiet, or volmig abort $(job) and start again with --max-pause"
 is '... so they are' "$(legs)" 2
 ok '... abort, while it is written to' "$VOLMIG" abort -q "$(job)"
+settled '... puts it back where it was, whole, and nothing is left' web "$a"
+
+export VOLMIG_INJECT=scrub-cut:1
+must_fail 4 'checks that are cut short stop the move' "$VOLMIG" migrate -q vg/web "$c"
+has '... and the message says so, and what to do' 'was cut short 8 times' 'both legs are kept' 'source in place' \
+	"volmig resume $(job) when nothing changes it" "or volmig abort $(job)"
+is '... so they are' "$(legs)" 2
+ok '... abort' "$VOLMIG" abort -q "$(job)"
 settled '... puts it back where it was, whole, and nothing is left' web "$a"
 
 export VOLMIG_INJECT=scrub-rounds:1
