@@ -2,6 +2,7 @@
 /* Mirrors of running domains' disks that a job began and nobody ends. */
 #include "doctor.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,7 +101,7 @@ void doctor_block_jobs(struct doctor *doctor)
 
 		err = (struct err)ERR_INIT;
 		if (domains[i].running && (virt_xml(virt, domains[i].uuid, false, &xml, &err) < 0 ||
-					   virt_xml_disks(xml, &disks, &err) < 0))
+					   virt_xml_disks(xml, &disks, &err) < 0) && err.number != ENOENT)
 			doctor_note(doctor, "block-jobs", err.cause);
 		for (size_t k = 0; k < disks.count; k++) {
 			struct mirror mirror = { .domain = &domains[i], .disk = &disks.items[k] };

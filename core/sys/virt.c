@@ -416,21 +416,49 @@ int virt_find(struct virt *virt, const char *name, struct virt_domain *ret_domai
 	return 0;
 }
 
+static void free_list(virDomainPtr *domains, int count)
+{
+	for (int i = 0; i < count; i++)
+		virt_lib.virDomainFree(domains[i]);
+	free(domains);
+}
+
+/*
+ * Of a list libvirt tells names, UUIDs and, by their ids, who runs: asking for each
+ * domain would be three calls more.  Which of them are not defined comes after it:
+ * one that gets a definition meanwhile has one.
+ */
 static int run_list(struct call *call)
 {
-	virDomainPtr *domains = NULL;
+	virDomainPtr *domains = NULL, *transient = NULL;
 	int count = virt_lib.virConnectListAllDomains(call->conn, &domains, 0);
+	int undefined = count < 0 ? -1 : virt_lib.virConnectListAllDomains(call->conn, &transient,
+									    VIR_CONNECT_LIST_DOMAINS_TRANSIENT);
 
-	if (count < 0)
+	if (undefined < 0) {
+		virt_call_failed(call);
+		free_list(domains, count);
 		return -1;
+	}
 	call->ret_domains = text_alloc((size_t)count + 1, sizeof(*call->ret_domains));
 	for (int i = 0; i < count; i++) {
-		/* One that has gone meanwhile is none. */
-		if (describe(domains[i], &call->ret_domains[call->ret_count]) == 0)
-			call->ret_count++;
-		virt_lib.virDomainFree(domains[i]);
+		struct virt_domain *domain = &call->ret_domains[call->ret_count];
+
+		if (virt_lib.virDomainGetUUIDString(domains[i], domain->uuid) < 0)
+			continue;
+		domain->name = text_copy(virt_lib.virDomainGetName(domains[i]));
+		domain->running = virt_lib.virDomainGetID(domains[i]) != (unsigned)-1;
+		domain->persistent = true;
+		for (int k = 0; k < undefined; k++) {
+			char uuid[VIRT_UUID_SIZE];
+
+			if (virt_lib.virDomainGetUUIDString(transient[k], uuid) == 0 && !strcmp(uuid, domain->uuid))
+				domain->persistent = false;
+		}
+		call->ret_count++;
 	}
-	free(domains);
+	free_list(domains, count);
+	free_list(transient, undefined);
 	return 0;
 }
 

@@ -54,7 +54,7 @@ void virt_close(struct virt *virt);
 /* A domain by its name or UUID. */
 int virt_find(struct virt *virt, const char *name, struct virt_domain *ret_domain, struct err *err);
 
-/* All domains, running and shut off; free with virt_domains_free(). */
+/* All domains, running and shut off, but not which of them are paused; free with virt_domains_free(). */
 int virt_list(struct virt *virt, struct virt_domain **ret_domains, size_t *ret_count,
 	      struct err *err);
 void virt_domain_free(struct virt_domain *domain);

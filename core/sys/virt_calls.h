@@ -30,6 +30,7 @@
 	FUNCTION(virConnectDomainEventRegisterAny) FUNCTION(virConnectListAllDomains) \
 	FUNCTION(virDomainLookupByName) FUNCTION(virDomainLookupByUUIDString) \
 	FUNCTION(virDomainGetName) FUNCTION(virDomainGetUUIDString) FUNCTION(virDomainFree) \
+	FUNCTION(virDomainGetID) \
 	FUNCTION(virDomainIsActive) FUNCTION(virDomainIsPersistent) FUNCTION(virDomainGetState) \
 	FUNCTION(virDomainGetXMLDesc) FUNCTION(virDomainDefineXMLFlags) \
 	FUNCTION(virDomainAttachDeviceFlags) FUNCTION(virDomainDetachDeviceFlags) \

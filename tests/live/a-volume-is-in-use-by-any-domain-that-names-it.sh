@@ -139,6 +139,21 @@ ok 'a volume that nobody of either has' "$VOLMIG" --connect="$both" migrate -n .
 must_fail 3 'one of them is gone: nobody can tell' "$VOLMIG" --connect="$both" migrate -n ./lone.img place/
 has 'which is said' 'cannot ask which domains use'
 
+# Each call is a round trip, and there may be hundreds of domains: their XML is asked for, and no more.
+# calls: made to libvirt while a volume is looked at
+calls() {
+	LIBVIRT_LOG_FILTERS=1:rpc.netclient LIBVIRT_LOG_OUTPUTS="1:file:$scratch/calls.$1" \
+		"$VOLMIG" migrate -n ./lone.img place/ >/dev/null || return
+	grep -c 'RPC_CLIENT_MSG_TX_QUEUE' "$scratch/calls.$1"
+}
+before=$(calls before)
+for n in $(seq 20); do
+	define "many$n" "$work/many$n.img"
+done
+after=$(calls after)
+ok 'calls are counted' test "$before" -gt 0
+ok "20 domains more are 40 calls more at most (they are $((after - before)))" test $((after - before)) -le 40
+
 # A daemon that hangs is not the same as none.
 kill -STOP "$(cat "$virt/libvirtd.pid")"
 at_exit "kill -CONT $(cat "$virt/libvirtd.pid")"
