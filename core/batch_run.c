@@ -22,6 +22,7 @@
 #include "support/log.h"
 #include "support/progress.h"
 #include "sys/mounts.h"
+#include "volumes/backing.h"
 
 #define CHILDREN_MOST 64
 #define TICK_MS 250
@@ -133,6 +134,7 @@ static int start(struct running *run, size_t i)
 		return -errno;
 	fflush(NULL);
 	mounts_look_ahead();
+	backing_look_ahead();
 	child->pid = fork();
 	if (child->pid == 0) {
 		/* Ctrl-C is for the batch, which then asks each of its moves to stop. */

@@ -103,13 +103,15 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		      struct err *err)
 {
 	const struct facts *was = &ctx->move->source;
+	bool goes = ctx->move->remove || ctx->move->wipe != WIPE_NONE;
+	unsigned flags = INSPECT_USES | how_to_look(ctx->move) | (goes ? INSPECT_OVERLAYS : 0);
 	struct facts now = { 0 };
 	char *why = NULL, *uses = NULL;
 	int ret = -1;
 
 	if (facts_is_far(was))
 		return far_check(ctx, was, err);
-	if (volume_inspect_again(was, INSPECT_USES | how_to_look(ctx->move), &now, err) < 0) {
+	if (volume_inspect_again(was, flags, &now, err) < 0) {
 		err->class = ERR_STOPPED;
 		goto out;
 	}
@@ -144,7 +146,7 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 				  now.lv->snapshots.items[0] : now.lv->thin_snapshots.items[0]);
 	if (!why && ctx->move->remove && was->qemu && now.qemu->snapshots)
 		why = text_copy("it has got snapshots");
-	if (!why && (ctx->move->remove || ctx->move->wipe != WIPE_NONE) && now.overlays.count)
+	if (!why && goes && now.overlays.count)
 		why = text_format("%s stands on it", now.overlays.items[0]);
 	if (!why && ctx->move->wipe != WIPE_NONE && now.links > was->links)
 		why = text_format("it has %" PRIu64 " names (hard links) by now, and wiping would empty them all",

@@ -215,6 +215,7 @@ void backing_all(const char *path, struct text_list *ret)
 /* ---- directories ---- */
 
 struct directory {
+	char *path;			/* by which it was read */
 	dev_t dev;
 	ino_t ino;
 	uint64_t read_ns;		/* 0: forgotten */
@@ -238,8 +239,9 @@ static void look_at_file(struct directory *directory, const char *path, const st
 	}
 }
 
-static void read_directory(struct directory *directory, const char *path)
+static void read_directory(struct directory *directory)
 {
+	const char *path = directory->path;
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	size_t seen = 0;
@@ -266,6 +268,17 @@ static void read_directory(struct directory *directory, const char *path)
 		closedir(dir);
 }
 
+static void read_anew(struct directory *directory, const char *path, const struct stat *st, uint64_t now)
+{
+	char *copy = text_copy(path);
+
+	text_list_free(&directory->images);
+	free(directory->unseen);
+	free(directory->path);
+	*directory = (struct directory){ .path = copy, .dev = st->st_dev, .ino = st->st_ino, .read_ns = now };
+	read_directory(directory);
+}
+
 static const struct directory *directory_at(const char *path)
 {
 	struct directory *oldest = &directories[0];
@@ -282,10 +295,7 @@ static const struct directory *directory_at(const char *path)
 		if (one->read_ns < oldest->read_ns)
 			oldest = one;
 	}
-	text_list_free(&oldest->images);
-	free(oldest->unseen);
-	*oldest = (struct directory){ .dev = st.st_dev, .ino = st.st_ino, .read_ns = now };
-	read_directory(oldest, path);
+	read_anew(oldest, path, &st, now);
 	return oldest;
 }
 
@@ -313,4 +323,18 @@ void backing_forget(void)
 {
 	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
 		directories[i].read_ns = 0;
+}
+
+void backing_look_ahead(void)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		struct directory *one = &directories[i];
+		uint64_t now = clock_ns();
+		struct stat st;
+
+		/* What it was by then is what is looked for: not one that has its name now. */
+		if (one->path && now - one->read_ns >= AGE_NS / 2 && stat(one->path, &st) == 0 &&
+		    st.st_dev == one->dev && st.st_ino == one->ino)
+			read_anew(one, one->path, &st, now);
+	}
 }

@@ -27,4 +27,7 @@ void backing_overlays(const char *dir, uint64_t dev, uint64_t ino, struct text_l
 /* Before what cannot be taken back: directories are to be read anew. */
 void backing_forget(void);
 
+/* For processes that will be forked soon: know the directories that were read once, which they would all read. */
+void backing_look_ahead(void);
+
 #endif

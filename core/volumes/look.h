@@ -17,10 +17,10 @@ int look_at_directory(struct facts *facts, struct err *err);
 void look_for_mounts(struct facts *facts);
 
 /*
- * The images beside it that stand on it.  Those elsewhere are not found; when they
- * are in use, their users have this one open, too.
+ * The images beside it that stand on it, where flags ask for them.  Those elsewhere
+ * are not found; when they are in use, their users have this one open, too.
  */
-void look_for_overlays(struct facts *facts);
+void look_for_overlays(unsigned flags, struct facts *facts);
 
 /* What the system says against a name: nothing was touched, so it is a refusal. */
 int look_refuse_sys(struct err *err, int number, const char *object, const char *text);

@@ -49,14 +49,14 @@ static int check_format(int fd, const struct facts *facts, const char *driver, s
 			format ? format : "file:", facts->path);
 }
 
-static void users_of_image(struct facts *facts)
+static void users_of_image(unsigned flags, struct facts *facts)
 {
 	/* Whoever runs a guest on an overlay only reads this one. */
 	const struct procs_target target = { .file_dev = facts->dev, .file_ino = facts->ino, .readers = true };
 
 	uses_of_file(facts->path, facts->dev, facts->ino, &facts->uses);
 	look_for_mounts(facts);
-	look_for_overlays(facts);
+	look_for_overlays(flags, facts);
 	if (!facts->uses.count)
 		procs_open(&target, &facts->uses);
 }
@@ -147,7 +147,7 @@ out:
 	qemu_image_free(&image);
 	close(fd);
 	if (ret == 0 && (flags & INSPECT_USES)) {
-		users_of_image(facts);
+		users_of_image(flags, facts);
 		ret = guests_look(facts, err);
 	}
 	/* Who has it open for writing does not let us; then that is said. */

@@ -311,8 +311,10 @@ void look_for_mounts(struct facts *facts)
 	free(mounted);
 }
 
-void look_for_overlays(struct facts *facts)
+void look_for_overlays(unsigned flags, struct facts *facts)
 {
+	if ((flags & INSPECT_OUTSIDE) && !(flags & INSPECT_OVERLAYS))
+		return;
 	backing_overlays(facts->dir, facts->dev, facts->ino, &facts->overlays, &facts->overlays_unseen);
 }
 
@@ -355,7 +357,7 @@ out:
 		if (ops == &file_volume_ops) {
 			uses_of_file(path, facts->dev, facts->ino, &facts->uses);
 			look_for_mounts(facts);
-			look_for_overlays(facts);
+			look_for_overlays(flags, facts);
 		}
 		if (ops == &block_volume_ops)
 			uses_of_block(path, facts->dev, &facts->uses);

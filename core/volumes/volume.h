@@ -62,7 +62,7 @@ struct facts {
 	struct text_list uses;	/* "mounted on /mnt", "open for writing by qemu (pid 12)", ... */
 	struct guest_use *guests;	/* the domains among them, see volumes/guests.h */
 	size_t guest_count;
-	struct text_list overlays;	/* file, inspected with uses: the images beside it that stand on it */
+	struct text_list overlays;	/* file, inspected for them: the images beside it that stand on it */
 	char *overlays_unseen;		/* why there may be more of them there than could be seen; or NULL */
 
 	/* The directory that the file is in, or would be in; file and nothing only. */
@@ -155,6 +155,13 @@ enum inspect_flags {
 	 * say, is as it was.
 	 */
 	INSPECT_DEVICE = 4,
+
+	/*
+	 * With both of the first: the images that stand on it as well, which takes
+	 * a look at each file in its directory.  (Without INSPECT_OUTSIDE they are
+	 * looked for anyway.)
+	 */
+	INSPECT_OVERLAYS = 8,
 };
 
 /*
