@@ -43,6 +43,7 @@
  *                          2: when it is, 3: when it goes on
  *   kill-pivot:N           the same before (1, 3, 5, ...) and after (2, 4, 6, ...) the pivot of each disk
  *   stop-pivot:N           stop itself (SIGSTOP) before the pivot of the Nth disk
+ *   stop-lvremove:1        the same before a logical volume is removed
  *   settle-limit:N         wait N milliseconds only for a libvirt that is silent around a pivot
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   without-zstd:1         this volmig has no libzstd

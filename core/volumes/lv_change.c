@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "support/err.h"
+#include "support/inject.h"
 #include "sys/lvm.h"
 #include "volumes/lv.h"
 #include "volumes/lvm_report.h"
@@ -156,15 +157,16 @@ int lv_remove(const struct lv_facts *lv, struct err *err)
 {
 	struct words words = { 0 };
 	struct lv_facts *still = NULL;
-	bool was_active = lv_device(lv);
 
+	inject_stop_at("stop-lvremove", 1);
 	ADD(&words, "lvremove", "-y");
 	/* LVM evaluates it while it holds the group's lock. */
 	if (run_on(&words, lv, "&&lv_attr=~^[^oO]", err) < 0)
 		return -1;
-	/* What the selection did not meet is well, and stays: then it has its device. */
-	if (was_active && !lv_device(lv))
-		return 0;
+	/*
+	 * What the selection did not meet is well, and stays; only LVM knows.  That
+	 * there is no device says nothing: it may have been deactivated meanwhile.
+	 */
 	if (lv_find_uuid(lv->vg_uuid, lv->uuid, &still, err) < 0)
 		return -1;
 	if (!still)

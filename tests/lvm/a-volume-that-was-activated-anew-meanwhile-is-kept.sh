@@ -62,4 +62,26 @@ must_fail 3 'nor once it was activated anew' "$VOLMIG" abort -q "$(unfinished)"
 is 'what was written is there' "$(head -c 8 /dev/g1/early)" precious
 ok 'and so is the source' test -e /dev/g0/early
 
+# Just as it is removed it becomes the origin of a snapshot, which LVM does not remove then, and is deactivated.
+is_stopped() {
+	grep -q '^State:.T' "/proc/$1/status"
+}
+lvcreate -qq -y -Wn -Zn -L 8M -n late g0 >/dev/null 2>&1
+VOLMIG_INJECT=stop-lvremove:1 "$VOLMIG_INJECT_BIN" migrate -q g0/late g1 >"$scratch/output" 2>&1 &
+mover=$!
+ok 'a volume is about to be removed' wait_until is_stopped $mover
+lvcreate -qq -y -s -L 8M -n snap g0/late >/dev/null 2>&1
+lvchange -qq -y -an g0/late
+ok "... and is an origin, without a device" test "$(lvs --noheadings -o lv_attr g0/late | cut -c 3-7)" = owi--
+kill -CONT $mover
+status=0
+wait $mover || status=$?
+is '... it is not taken for removed' "$status" 4
+has '... and the reason is told' 'has become the origin of a snapshot'
+is '... nor is it' "$(lvs --noheadings -o lv_name g0/late | tr -d ' ')" late
+lvremove -qq -y g0/snap >/dev/null 2>&1
+must_fail 4 'it was deactivated, and may have been written to: it stays' "$VOLMIG" resume -q "$("$VOLMIG" status | awk '/committed/ { print $1 }')"
+ok '... until that is what is wanted' "$VOLMIG" resume -q --keep-source "$("$VOLMIG" status | awk '/committed/ { print $1 }')"
+is '... it is there, and so is its copy' "$(lvs --noheadings -o lv_name g0/late g1/late | tr -d ' \n')" latelate
+is '... which is nobody'"'"'s any more' "$(lvs --noheadings -o lv_tags g1/late | tr -d ' ')" ''
 done_testing
