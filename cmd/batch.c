@@ -214,6 +214,7 @@ int cmd_batch(const struct cmd *cmd, const struct globals *globals, int argc, co
 	    frame_start(&frame) < 0)
 		goto out;
 	line_history = &frame.perform.history;
+	options.history = frame.perform.history;
 	options.terms = terms.terms;
 	options.progress = frame.progress;
 	ret = perform_batch(&options, &report, &frame.err);

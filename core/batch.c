@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "batch_lines.h"
+#include "history.h"
 #include "job.h"
 #include "journal.h"
 #include "report.h"
@@ -112,8 +113,19 @@ struct folding {
 	bool take_lines;
 	struct batch_text lines;
 	char *plan;			/* the name it was made with */
-	bool any, ended;
+	char began[40];
+	bool any, again, ended;
+	struct text_list done, tried;	/* jobs of its lines */
 };
+
+/* Receipts go, see --keep; what a line has come to is known all the same. */
+static void fold_outcome(struct folding *folding, const json_t *record)
+{
+	const char *job = json_get_string(record, "job"), *class = json_get_string(record, "class");
+
+	if (job && class)
+		text_list_add(!strcmp(class, "done") ? &folding->done : &folding->tried, text_copy(job));
+}
 
 static int fold(const json_t *record, void *data, struct err *err)
 {
@@ -125,9 +137,14 @@ static int fold(const json_t *record, void *data, struct err *err)
 	(void)err;
 	if (rec && !strcmp(rec, "end"))
 		folding->ended = true;
+	if (rec && !strcmp(rec, "outcome"))
+		fold_outcome(folding, record);
 	if (!rec || strcmp(rec, "batch"))
 		return 0;
 	folding->any = true;
+	folding->again = json_get_bool(record, "again");
+	snprintf(folding->began, sizeof(folding->began), "%s", json_get_string(record, "time") ?: "");
+	free(folding->plan);
 	folding->plan = json_name_get(json_object_get(record, "plan"));
 	json_array_foreach(json_object_get(record, "lines"), i, line)
 		if (folding->take_lines)
@@ -155,72 +172,99 @@ static int look(const char *state_dir, const char *id, struct folding *ret, stru
 static void folding_free(struct folding *folding)
 {
 	batch_text_free(&folding->lines);
+	text_list_free(&folding->done);
+	text_list_free(&folding->tried);
 	free(folding->plan);
 }
 
-/* An unfinished batch of the same plan file, which was another when it began. */
+/*
+ * An unfinished batch of the same plan file, which was another when it began.
+ * Those before the last that was begun by --again have been given up by that.
+ */
 static int check_edited(const struct batch *batch, struct err *err)
 {
 	char *path = text_format("%s/batches", batch->state_dir);
 	DIR *dir = opendir(path);
 	struct dirent *entry;
-	int ret = 0;
+	char last[JOB_ID_SIZE] = "", last_began[40] = "", again_began[40] = "";
 
 	free(path);
-	while (dir && ret == 0 && (entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		struct folding folding = { 0 };
 		struct err ignored = ERR_INIT;
 		char id[JOB_ID_SIZE];
 
-		if (!uuid_canonical(entry->d_name, id) || !strcmp(id, batch->id) ||
-		    look(batch->state_dir, id, &folding, &ignored) <= 0) {
-			folding_free(&folding);
-			continue;
-		}
-		if (!folding.ended && !strcmp(folding.plan ?: "", batch->name)) {
-			ret = err_set(err, ERR_REFUSED, batch->shown,
-				      "was changed since batch %s was begun by it, which is not done", id);
-			err_next(err, "put it back and go on, or take what is done out of it and use --again");
+		if (uuid_canonical(entry->d_name, id) && look(batch->state_dir, id, &folding, &ignored) > 0 &&
+		    !strcmp(folding.plan ?: "", batch->name)) {
+			if (folding.again && strcmp(folding.began, again_began) > 0)
+				memcpy(again_began, folding.began, sizeof(again_began));
+			if (!folding.ended && strcmp(folding.began, last_began) >= 0) {
+				memcpy(last_began, folding.began, sizeof(last_began));
+				memcpy(last, id, sizeof(last));
+			}
 		}
 		folding_free(&folding);
 	}
 	if (dir)
 		closedir(dir);
-	return ret;
+	if (!*last || strcmp(last_began, again_began) < 0)
+		return 0;
+	err_set(err, ERR_REFUSED, batch->shown, "was changed since batch %s was begun by it, which is not done",
+		last);
+	return err_next(err, "put it back and go on, or take what is done out of it and use --again");
 }
 
-/* Which batch is it, and what is known of it? */
+/* What was known of a batch before is that of the next one now; takes over what is in from. */
+static void folding_take(struct folding *to, struct folding *from)
+{
+	folding_free(to);
+	*to = *from;
+	*from = (struct folding){ 0 };
+}
+
+/*
+ * Which batch is it, and what is known of it?  The last of that name, unless
+ * that is over and what is there now is another.
+ */
 static int find_batch(struct batch *batch, struct batch_text *plan, struct err *err)
 {
 	const struct batch_options *options = batch->options;
 	bool relative = is_relative(batch, plan);
+	struct folding last = { 0 };
+	unsigned generation = 0;
+	int found;
 
-	for (unsigned generation = 0;; generation++) {
+	do {
 		struct folding folding = { .take_lines = options->from != NULL };
-		int found;
 
-		name_batch(batch, plan, relative, generation, batch->id);
+		name_batch(batch, plan, relative, generation++, batch->id);
 		found = look(batch->state_dir, batch->id, &folding, err);
-		if (found > 0 && (options->again || (options->from && folding.ended))) {
-			/* That one is over; what is there now is another. */
-			folding_free(&folding);
-			continue;
-		}
-		batch->known = found > 0;
-		batch->ended = folding.ended;
-		if (batch->known && options->from) {
-			for (size_t i = 0; i < plan->count; i++)
-				free(plan->lines[i].text);
-			free(plan->lines);
-			plan->lines = folding.lines.lines;
-			plan->count = folding.lines.count;
-			folding.lines = (struct batch_text){ 0 };
-		}
+		if (found > 0)
+			folding_take(&last, &folding);
 		folding_free(&folding);
-		if (found < 0)
-			return -1;
-		break;
+	} while (found > 0);
+	if (found < 0) {
+		folding_free(&last);
+		return -1;
 	}
+	batch->known = last.any && !options->again && !(options->from && last.ended);
+	batch->ended = batch->known && last.ended;
+	if (batch->known) {
+		name_batch(batch, plan, relative, generation - 2, batch->id);
+		batch->jobs_done = last.done;
+		batch->jobs_tried = last.tried;
+		last.done = last.tried = (struct text_list){ 0 };
+	}
+	if (batch->known && options->from) {
+		struct batch_line *lines = plan->lines;
+		size_t count = plan->count;
+
+		plan->lines = last.lines.lines;
+		plan->count = last.lines.count;
+		last.lines.lines = lines;
+		last.lines.count = count;
+	}
+	folding_free(&last);
 	if (batch->known || options->again || !options->plan || !strcmp(options->plan, "-"))
 		return 0;
 	return check_edited(batch, err);
@@ -285,9 +329,9 @@ static int open_batch(struct batch *batch, const struct batch_text *plan, struct
 	for (size_t i = 0; i < plan->count; i++)
 		json_array_append_new(lines, json_pack("{s:I, s:o}", "line", (json_int_t)plan->lines[i].number,
 						       "text", json_name(plan->lines[i].text)));
-	record = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "rec", "batch", "batch", batch->id,
+	record = json_pack("{s:s, s:s, s:o, s:o, s:s, s:b, s:o, s:o}", "rec", "batch", "batch", batch->id,
 			   "plan", json_name(batch->name), "cwd", json_name(batch->cwd),
-			   "kind", batch->options->from ? "from" : "plan",
+			   "kind", batch->options->from ? "from" : "plan", "again", batch->options->again,
 			   "limits", limits_to_json(&batch->limits), "lines", lines);
 	/* What a crash has left of it holds nothing. */
 	unlink(path);
@@ -321,8 +365,14 @@ bool batch_find_job(const struct batch *batch, struct batch_item *item, struct e
 
 		uuid_named(name, strlen(name), item->job_id);
 		free(name);
-		if (!job_exists(batch->state_dir, item->job_id))
+		if (!job_exists(batch->state_dir, item->job_id)) {
+			if (text_list_has(&batch->jobs_done, item->job_id))
+				return true;
+			/* Its receipt has gone: another one may have come after it. */
+			if (text_list_has(&batch->jobs_tried, item->job_id))
+				continue;
 			return false;
+		}
 		if (job_open(batch->state_dir, item->job_id, JOB_LOOK, &job, err) < 0) {
 			/* Whoever takes it up will tell why it cannot be. */
 			item->begun = true;
@@ -448,7 +498,8 @@ static int sum_up(struct batch *batch, size_t done, enum err_class worst, struct
 	}
 	err_set(err, worst, batch->shown, "%zu of %zu moves are done%s%s", done, batch->count,
 		interrupt_requested() ? "; " : "", interrupt_requested() ? interrupt_reason() : "");
-	return err_next(err, "give the same command again to go on");
+	return err_next(err, "give the same command again%s to go on",
+			batch->options->again ? ", but without --again," : "");
 }
 
 /* A plan of an earlier run: what cannot be moved now is a fault of its line only. */
@@ -488,7 +539,10 @@ static int work_on(struct batch *batch, struct batch_text *plan, json_t **ret_re
 		return err_set(err, ERR_STOPPED, batch->shown, "%s before anything was moved", interrupt_reason());
 	if (batch->faults.count && (!batch->known || options->dry_run)) {
 		*ret_report = report_batch(batch, &done, &worst);
-		return refuse_plan(batch, err);
+		refuse_plan(batch, err);
+		if (!options->dry_run)
+			history_note(batch->state_dir, &options->history, NULL, err);
+		return -1;
 	}
 	tell_faults(batch);
 	if (options->dry_run || batch->ended || !batch->count) {
@@ -534,6 +588,8 @@ static void batch_free(struct batch *batch)
 	if (batch->lock >= 0)
 		close(batch->lock);
 	batch_faults_free(&batch->faults);
+	text_list_free(&batch->jobs_done);
+	text_list_free(&batch->jobs_tried);
 	free(batch->state_dir);
 	free(batch->dir);
 	free(batch->name);

@@ -6,7 +6,8 @@
  * The same command again goes on with it where it was, and a batch that is
  * done is done.  STATE_DIR/batches/UUID/journal.jsonl holds its lines; which
  * of them are done the jobs themselves tell, whose ids follow from the batch's
- * id and the line, so that no crash can make a line run twice.
+ * id and the line, so that no crash can make a line run twice; and where their
+ * receipts have been removed since, what that journal says of them.
  */
 #ifndef BATCH_H
 #define BATCH_H
@@ -49,6 +50,7 @@ struct batch_options {
 	bool nice;			/* all lines, where they do not say so themselves */
 	unsigned retries;
 	struct terms terms;		/* of all lines, where they have none of their own */
+	struct history_options history;	/* counts a plan that is refused; that of a line is in its perform */
 	struct progress *progress;
 	const struct batch_reader *reader;
 	void (*waits)(const char *what);
@@ -102,6 +104,7 @@ struct batch {
 	struct journal *journal;
 	bool known;			/* begun by an earlier run */
 	bool ended;
+	struct text_list jobs_done, jobs_tried;	/* of its lines by earlier runs, as its journal tells */
 	char *defaults;
 	struct limits limits;
 	struct batch_item *items;

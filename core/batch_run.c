@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "history.h"
 #include "job.h"
 #include "journal.h"
 #include "report.h"
@@ -241,17 +242,40 @@ static void take_report(struct running *run, struct batch_item *item, const json
 		run->stopping = true;
 }
 
-/* For the reader of the journal; what counts is in those of the jobs. */
+/* What counts is in the journals of the jobs, but they may be removed before the batch is done. */
 static void note_outcome(struct batch *batch, const struct batch_item *item)
 {
-	struct err ignored = ERR_INIT;
+	struct err err = ERR_INIT;
+	bool done = item->state == BATCH_DONE;
+	json_t *record;
 
-	if (item->state != BATCH_DONE && item->state != BATCH_FAILED)
+	if (!done && item->state != BATCH_FAILED)
 		return;
-	journal_note(batch->journal, json_pack("{s:s, s:I, s:s, s:s, s:s?}", "rec", "outcome", "line",
-		     (json_int_t)item->number, "job", item->job_id, "class",
-		     item->state == BATCH_DONE ? "done" : err_class_name(item->class),
-		     "message", item->state == BATCH_DONE ? NULL : item->message), &ignored);
+	record = json_pack("{s:s, s:I, s:s, s:s, s:s?}", "rec", "outcome", "line", (json_int_t)item->number,
+			   "job", item->job_id, "class", done ? "done" : err_class_name(item->class),
+			   "message", done ? NULL : item->message);
+	if ((done ? journal_append : journal_note)(batch->journal, record, &err) < 0)
+		log_warning("%s: %s", err.object, err.cause);
+}
+
+/*
+ * As the command of the line alone would; but here, and behind the batch's
+ * journal, for this may remove the receipts of lines.
+ */
+static void count_job(const struct batch *batch, const struct batch_item *item, const json_t *report)
+{
+	const char *state = json_get_string(report, "state") ?: "";
+	bool ended = !strcmp(state, "cleaned") || !strcmp(state, "aborted");
+	struct err err = ERR_INIT, ignored = ERR_INIT;
+	struct batch_move move = { 0 };
+
+	err.class = err_class_by_name(json_get_string(json_object_get(report, "error"), "class") ?: "");
+	if (!report)
+		err.class = ERR_STOPPED;
+	if (batch->options->reader->read(batch->defaults, item->text, &move, &ignored) == 0)
+		history_note(batch->state_dir, &move.perform.history, ended ? report : NULL,
+			     json_is_object(json_object_get(report, "error")) || !report ? &err : NULL);
+	batch->options->reader->release(&move);
 }
 
 static void end_child(struct running *run, struct child *child)
@@ -267,8 +291,9 @@ static void end_child(struct running *run, struct child *child)
 	run->count--;
 	report = json_loadb(child->text, child->length, 0, NULL);
 	take_report(run, item, report, status);
-	json_decref(report);
 	note_outcome(run->batch, item);
+	count_job(run->batch, item, report);
+	json_decref(report);
 	if (item->state == BATCH_DONE) {
 		run->bytes_done += item->bytes;
 		if (run->batch->options->progress)

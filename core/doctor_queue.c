@@ -44,9 +44,9 @@ static void found_batch(const struct batch_left *left, void *data)
 	what = text_format("unfinished, and no process works on it: %s", left->plan ? left->plan : "?");
 	word = text_shell_word(left->plan ? left->plan : "?");
 	if (left->from || !left->plan || !strcmp(left->plan, "-"))
-		next = text_copy("give the same command again to go on");
+		next = text_copy("give the same command again, but without --again, to go on");
 	else
-		next = text_format("volmig batch %s, with the options that it had, to go on", word);
+		next = text_format("volmig batch %s, with the options that it had but --again, to go on", word);
 	doctor_found(doctor, "batches", left->id, left->id, what, next, false);
 	free(word);
 	free(what);

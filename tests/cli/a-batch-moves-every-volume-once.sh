@@ -135,6 +135,51 @@ sed -i '$d' plan
 must_fail 3 'a plan that was changed while its batch is not done' "$VOLMIG" batch plan
 has 'says so' 'was changed since batch' -- --again
 
+# --- begun anew
+
+# What is gone on with is the last batch that was begun, not the first of that name.
+fresh max-jobs=1 --keep-source
+ok 'a batch that leaves its sources' "$VOLMIG" batch plan
+rm b/*
+run faulty write-eio:100000 batch --fail-fast --again plan
+is 'begun anew it stops' "$status" 4
+has 'and says how to go on' 'give the same command again, but without --again, to go on'
+ok 'the same command goes on' "$VOLMIG" batch plan
+is 'with the second batch' "$(ls b | wc -l)" $count
+is 'so that nothing is unfinished' "$("$VOLMIG" status | grep -c ' copying ')" 0
+
+fresh
+run faulty write-eio:100000 batch --fail-fast --from=./a --to=./b/
+rm a/v8
+must_fail 4 'a batch of a directory whose file went away' faulty write-eio:100000 batch --fail-fast --from=./a --to=./b/
+must_fail 3 'is not done' "$VOLMIG" batch --from=./a --to=./b/
+image a/v9
+ok 'begun anew it is' "$VOLMIG" batch --from=./a --to=./b/ --again
+image a/v10
+ok 'and the next time there is a new list' "$VOLMIG" batch --from=./a --to=./b/
+is 'all that there is was moved' "$(ls a) $(ls b | wc -l)" " $((count + 1))"
+
+# --- receipts that have gone
+
+fresh max-jobs=1 '--keep-source --into-existing'
+for ((i = 1; i <= count; i++)); do
+	truncate -s $((400001 + i * 1000)) "b/v$i"
+done
+sed -i 's,\./b/ ,./b/,; s,^\./a/\(v[0-9]\) \./b/.*,./a/\1 ./b/\1,' plan
+image a/v8 1500001
+truncate -s 1500001 b/v8
+run faulty write-eio:1300000 batch plan
+is 'all lines but one are done' "$status" 4
+echo 'newer than the source' >b/v1
+truncate -s 401001 b/v1
+newer=$(sum_of b/v1)
+ok 'somebody else keeps one receipt' "$VOLMIG" copy -q --create --keep=1 ./a/v1 ./b/w
+rm b/w
+is 'so that those of the batch are gone' "$("$VOLMIG" status --all | grep -c ' cleaned ')" 1
+ok 'it goes on' "$VOLMIG" batch plan
+is 'what was done is not done again' "$(sum_of b/v1)" "$newer"
+is 'but the rest is' "$(sum_of b/v8)" "$(sum_of a/v8)"
+
 # --- killed and stopped
 
 killed=0

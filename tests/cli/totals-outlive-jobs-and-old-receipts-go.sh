@@ -82,4 +82,21 @@ for keep in never 0 1,2 1d,1d ','; do
 	must_fail 2 "--keep=$keep is refused" "$VOLMIG" copy -q --create --keep "$keep" ./a/v ./b/none
 done
 
+# --- a batch
+
+rm -rf a b "$VOLMIG_STATE_DIR" "$metrics"
+mkdir a b
+for n in 1 2 3; do
+	head -c 100K /dev/urandom >a/v$n
+	echo "./a/v$n ./b/"
+done >plan
+ok "a batch with metrics" "$VOLMIG" batch -q --metrics "$metrics" --keep=2 plan
+is "the file is valid" "$(valid "$metrics")" ""
+is "its jobs are counted" "$(value 'volmig_jobs_ended_total{state="cleaned"}')" 3
+is "and two receipts are kept" "$("$VOLMIG" status --all | grep -c ' cleaned ')" 2
+ok "it is done, receipts or not" "$VOLMIG" batch -q plan
+echo './none ./b/' >>plan
+must_fail 3 "one that is refused" "$VOLMIG" batch -q --metrics "$metrics" --again plan
+is "is counted" "$(value 'volmig_failures_total{class="refused"}')" 1
+
 done_testing
