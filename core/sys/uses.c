@@ -16,6 +16,7 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "sys/blkdev.h"
+#include "sys/dm.h"
 #include "sys/loopdev.h"
 #include "sys/mounts.h"
 #include "sys/procs.h"
@@ -286,6 +287,24 @@ static void collect_reservation(dev_t whole, struct text_list *uses)
 	free(uuid);
 }
 
+/*
+ * Device-mapper counts who has a device of its open (dm_blk_open(), Linux
+ * drivers/md/dm.c): processes, mounts, swap, loop devices and what stands on
+ * it, in whatever namespace.  With none there is nobody to be named, which
+ * saves reading all of /proc.  false: there are some, or it cannot be told.
+ */
+static bool nobody_has_open(dev_t dev)
+{
+	char *name = blkdev_attr(dev, "dm/name");
+	struct err ignored = ERR_INIT;
+	struct dm_device device;
+	bool nobody = name && dm_inspect(name, &device, &ignored) == 0 && device.exists &&
+		      device.dev == dev && device.open_count == 0;
+
+	free(name);
+	return nobody;
+}
+
 void uses_of_block(const char *path, dev_t rdev, struct text_list *uses)
 {
 	struct look look = { 0 };
@@ -295,6 +314,10 @@ void uses_of_block(const char *path, dev_t rdev, struct text_list *uses)
 	size_t before = uses->count;
 	bool ours;
 
+	if (nobody_has_open(rdev)) {
+		collect_reservation(rdev, uses);
+		return;
+	}
 	/* Itself, its partitions, and the disk that it is a partition of. */
 	blkdev_partitions(rdev, &family);
 	blkdev_list_add(&family, rdev);
