@@ -47,11 +47,12 @@ static char *own_tag(const struct step_context *ctx)
 	return whole;
 }
 
-/* What this job has made, by its tag, or NULL. */
-static int find_ours(const struct step_context *ctx, struct lv_facts **ret, struct err *err)
+/* What this job has made, by its tag, or NULL.  group: where that is by name, or NULL: all are asked. */
+static int find_ours(const struct step_context *ctx, const char *group, struct lv_facts **ret,
+		     struct err *err)
 {
 	char *tag = own_tag(ctx);
-	int r = lv_find_tag(ctx->move->destination.lv->vg_uuid, tag, ret, err);
+	int r = lv_find_tag(group, ctx->move->destination.lv->vg_uuid, tag, ret, err);
 
 	free(tag);
 	return r;
@@ -65,7 +66,8 @@ static bool is_recorded(const struct step_context *ctx, const struct lv_facts *l
 	return !target || !target->uuid || !strcmp(target->uuid, lv->uuid);
 }
 
-static int make(const struct step_context *ctx, struct err *err)
+/* *ret_group: the name that the group was found by; free it. */
+static int make(const struct step_context *ctx, char **ret_group, struct err *err)
 {
 	const struct lvm_move *lvm = &ctx->move->lvm;
 	char *tag = own_tag(ctx);
@@ -90,7 +92,7 @@ static int make(const struct step_context *ctx, struct err *err)
 
 		ret = lv_create(&new, err);
 	}
-	free(group);
+	*ret_group = group;
 	free(tag);
 	return ret;
 }
@@ -101,19 +103,27 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	struct lv_facts *lv = NULL;
 	struct facts made = { 0 };
 	enum step_result result = STEP_UNDONE;
+	unsigned flags = INSPECT_OUTSIDE;
+	char *group = NULL;
 
 	/* An earlier run may have made it and died before it could say so. */
-	if (ctx->again && find_ours(ctx, &lv, err) < 0)
+	if (ctx->again && find_ours(ctx, NULL, &lv, err) < 0)
 		return STEP_UNDONE;
-	if (!lv && make(ctx, err) < 0)
+	if (!lv && make(ctx, &group, err) < 0) {
+		free(group);
 		return STEP_UNDONE;
+	}
 	lvm_report_hold();
-	if (!lv && find_ours(ctx, &lv, err) < 0)
+	/* LVM has made it in the group of that name just now. */
+	if (!lv && find_ours(ctx, group, &lv, err) < 0)
 		goto out;
 	if (!lv) {
 		err_set(err, ERR_FAILED, ctx->move->temp_name, "the new logical volume cannot be found");
 		goto out;
 	}
+	/* What LVM has said of it stays true unless it is made another kind of volume. */
+	if (group && strcmp(ctx->move->lvm.type, "raid1"))
+		flags |= INSPECT_DEVICE;
 	if (!strcmp(ctx->move->lvm.type, "raid1") &&
 	    lv_mirror(lv, ctx->move->lvm.stripes,
 		      ctx->move->lvm.pvs.count ? &ctx->move->lvm.pvs : NULL, err) < 0)
@@ -122,7 +132,7 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 		goto out;
 	made.lv = lv;
 	lv = NULL;
-	if (volume_inspect_again(&made, INSPECT_OUTSIDE, target, err) < 0)
+	if (volume_inspect_again(&made, flags, target, err) < 0)
 		goto out;
 	if (!target->kind || target->bytes < move_bytes(ctx->move)) {
 		err_set(err, ERR_FAILED, target->path, "the new logical volume is smaller than the source");
@@ -133,6 +143,7 @@ out:
 	lvm_report_release();
 	lv_facts_free(lv);
 	facts_free(&made);
+	free(group);
 	return result;
 }
 
@@ -177,7 +188,7 @@ static int create_undo(struct step_context *ctx, struct err *err)
 	struct lv_facts *lv = NULL;
 	int ret = -1;
 
-	if (find_ours(ctx, &lv, err) < 0)
+	if (find_ours(ctx, NULL, &lv, err) < 0)
 		return ctx->forget ? 0 : -1;
 	if (!lv)
 		return 0;

@@ -41,13 +41,13 @@ int lv_find_uuid(const char *vg_uuid, const char *lv_uuid, struct lv_facts **ret
 	return find(NULL, vg_uuid, NULL, lv_uuid, ret, err);
 }
 
-int lv_find_tag(const char *vg_uuid, const char *tag, struct lv_facts **ret, struct err *err)
+int lv_find_tag(const char *vg, const char *vg_uuid, const char *tag, struct lv_facts **ret, struct err *err)
 {
 	const json_t *group, *row;
 	json_t *report;
 	size_t i, k;
 
-	if (lvm_report_read(NULL, 0, &report, err) < 0)
+	if (lvm_report_read(vg, 0, &report, err) < 0)
 		return -1;
 	*ret = NULL;
 	json_array_foreach(json_object_get(report, "report"), i, group) {

@@ -111,8 +111,11 @@ int lv_find_uuid(const char *vg_uuid, const char *lv_uuid, struct lv_facts **ret
 int lv_list(const char *vg, const char *select, struct text_list *ret_names, bool *ret_found,
 	    struct err *err);
 
-/* Volumes of the group that have the tag: the first, or NULL. */
-int lv_find_tag(const char *vg_uuid, const char *tag, struct lv_facts **ret, struct err *err);
+/*
+ * Volumes of the group that have the tag: the first, or NULL.  vg: its name,
+ * where that is sure, so that no other group has to be read; else NULL.
+ */
+int lv_find_tag(const char *vg, const char *vg_uuid, const char *tag, struct lv_facts **ret, struct err *err);
 
 /* By device-mapper's UUID, "LVM-..."; a hidden part gives that part. */
 int lv_find_dm(const char *dm_uuid, struct lv_facts **ret, struct err *err);
