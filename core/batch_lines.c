@@ -70,9 +70,30 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/*
+ * As a word of a line, which is no shell's: there a backslash outside of quotes
+ * is the only thing that makes any character one of the word.
+ */
+static char *line_word(const char *text)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-";
+	char *word, *to;
+
+	if (!*text)
+		return text_copy("''");
+	word = to = text_alloc(2 * strlen(text) + 1, 1);
+	for (; *text; text++) {
+		if (!strchr(safe, *text))
+			*to++ = '\\';
+		*to++ = *text;
+	}
+	*to = '\0';
+	return word;
+}
+
 static void add_line(struct batch_text *plan, const char *volume, const char *to)
 {
-	char *word = text_shell_word(volume);
+	char *word = line_word(volume);
 
 	batch_text_add(plan, (unsigned)plan->count + 1, text_format("-- %s %s", word, to));
 	free(word);
@@ -94,7 +115,7 @@ char *batch_lines_group(const char *from)
 static int list_group(const char *vg, const char *select, const char *place,
 		      struct batch_text *plan, struct err *err)
 {
-	char *to = text_shell_word(place);
+	char *to = line_word(place);
 	struct text_list names = { 0 };
 	bool found;
 	int ret = lv_list(vg, select, &names, &found, err);
@@ -119,7 +140,7 @@ static int list_directory(const char *directory, const char *select, const char 
 			  struct batch_text *plan, struct err *err)
 {
 	const char *pattern = select ? select : "*";
-	char *from = realpath(directory, NULL), *to = text_shell_word(place);
+	char *from = realpath(directory, NULL), *to = line_word(place);
 	struct text_list names = { 0 };
 	DIR *dir = from ? opendir(from) : NULL;
 	struct dirent *entry;

@@ -78,6 +78,21 @@ is 'moves nothing there' "$(ls elsewhere/b)" ''
 ok 'where it began it goes on' "$VOLMIG" batch --from=./a --to=./b/
 settles 'and moves all there' moved_once
 
+# Names that no line could hold without quoting.
+rm -rf a 'b  c'
+mkdir a 'b  c'
+n=0
+for name in "it's" "x\\" 'a\\b' '"' ' lead' -dash '# none' 'two
+lines' "$(printf 'tab\tend\377')" '$HOME *'; do
+	n=$((n + 1))
+	image "a/$name" $((5000 + n))
+done
+(cd a && find . -type f -printf '%s\n' | sort) >"$scratch/sizes"
+ok 'odd names, to an odd place' "$VOLMIG" batch --from=./a --to='b  c/'
+is 'all are moved' "$(cd 'b  c' && find . -type f -printf '%s\n' | sort)" "$(cat "$scratch/sizes")"
+ok 'and have their names' test -e "b  c/x\\" -a -e 'b  c/# none' -a -e 'b  c/two
+lines'
+
 # id_in DIRECTORY PLACE: how a batch of one line is called there.
 id_in() {
 	printf '%s/a/none %s\n' "$work" "$2" >plan
