@@ -124,6 +124,11 @@ static int prepare_undo(struct step_context *ctx, struct err *err)
 {
 	const char *host = ctx->move->far.host;
 
+	/* What was copied there may be all that there is. */
+	if (!ctx->move->far.is_source && !ctx->forget && ctx->record->target.kind &&
+	    step_source_stands(ctx, ctx->record->target.path, err) < 0)
+		return err_next(err, "bring it back, then volmig abort %s; or save what you need there, then volmig abort --forget %s",
+				ctx->job_id, ctx->job_id);
 	if (far_ask_job(host, ctx->job_id, request("abort"), UNDO_MS, NULL, NULL, err) == 0) {
 		if (!ctx->move->far.is_source)
 			facts_free(&ctx->record->target);

@@ -147,29 +147,6 @@ out:
 	return result;
 }
 
-/* A copy that has its name already is taken away only while the source stands. */
-static int check_source_stands(const struct step_context *ctx, struct err *err)
-{
-	const struct facts *was = &ctx->move->source;
-	struct facts now = { 0 };
-	char *why = NULL;
-	int ret = 0;
-
-	if (facts_is_far(was))
-		return 0;	/* its own host stands for it */
-	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
-		return -1;
-	why = facts_not_same(was, &now, ctx->same_boot);
-	if (why) {
-		ret = err_set(err, ERR_UNSURE, was->path,
-			      "the source is not there as it was (%s), and the copy may be the only one", why);
-		err_next(err, "volmig resume %s, or keep the copy by hand", ctx->job_id);
-	}
-	free(why);
-	facts_free(&now);
-	return ret;
-}
-
 /* Has somebody taken it up by its name meanwhile? */
 static int check_unused(const struct lv_facts *lv, const char *name, struct err *err)
 {
@@ -186,6 +163,7 @@ static int check_unused(const struct lv_facts *lv, const char *name, struct err 
 static int create_undo(struct step_context *ctx, struct err *err)
 {
 	struct lv_facts *lv = NULL;
+	char *copy = NULL;
 	int ret = -1;
 
 	if (find_ours(ctx, NULL, &lv, err) < 0)
@@ -197,11 +175,14 @@ static int create_undo(struct step_context *ctx, struct err *err)
 		err_next(err, "take the tag away (lvchange --deltag), then abort again");
 		goto out;
 	}
-	if ((strcmp(lv->name, ctx->move->temp_name) && check_source_stands(ctx, err) < 0) ||
+	copy = text_format("%s/%s", lv->vg_name, lv->name);
+	/* Before it was recorded nothing was written to it. */
+	if ((ctx->record->target.kind && step_source_stands(ctx, copy, err) < 0) ||
 	    check_unused(lv, lv->name, err) < 0 || lv_remove(lv, err) < 0)
 		goto out;
 	ret = 0;
 out:
+	free(copy);
 	lv_facts_free(lv);
 	return ret;
 }

@@ -358,34 +358,10 @@ out:
 int new_file_source_stands(const struct step_context *ctx, char *(*copy_path)(const struct move *move),
 			   struct err *err)
 {
-	const struct facts *was = &ctx->move->source;
-	struct facts now = { 0 };
-	char *why = NULL, *copy;
-	int ret = -1;
+	char *copy = copy_path(ctx->move);
+	int ret = step_source_stands(ctx, copy, err);
 
-	if (facts_is_far(was))
-		return 0;	/* its own host stands for it */
-	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
-		goto out;
-	if (!now.kind)
-		why = text_copy("it is gone");
-	else
-		why = facts_not_same(was, &now, ctx->same_boot);
-	if (!why && now.bytes < was->bytes)
-		why = text_copy("it has got smaller");
-	if (!why) {
-		ret = 0;
-		goto out;
-	}
-	copy = copy_path(ctx->move);
-	err_set(err, ERR_REFUSED, was->path,
-		"the source is not what it was (%s), so the copy is kept: %s", why, copy);
-	err_next(err, "save what you need of that file and remove it, then volmig abort %s",
-		 ctx->job_id);
 	free(copy);
-out:
-	free(why);
-	facts_free(&now);
 	return ret;
 }
 

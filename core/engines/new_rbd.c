@@ -124,31 +124,6 @@ static enum step_result create_run(struct step_context *ctx, struct err *err)
 	return result;
 }
 
-/* The source may have gone meanwhile, and then the copy is not for us to remove. */
-static int check_source_stands(struct step_context *ctx, const char *copy, struct err *err)
-{
-	const struct facts *was = &ctx->move->source;
-	struct facts now = { 0 };
-	char *why = NULL;
-	int ret = -1;
-
-	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0)
-		goto out;
-	why = now.kind ? facts_not_same(was, &now, ctx->same_boot) : text_copy("it is gone");
-	if (!why && now.bytes < was->bytes)
-		why = text_copy("it has got smaller");
-	if (!why) {
-		ret = 0;
-		goto out;
-	}
-	err_set(err, ERR_REFUSED, was->path, "the source is not what it was (%s), so the copy is kept: %s", why, copy);
-	err_next(err, "save what you need of that image and remove it, then volmig abort %s", ctx->job_id);
-out:
-	free(why);
-	facts_free(&now);
-	return ret;
-}
-
 /* Remove what the job made, whichever of its names it has. */
 static int create_undo(struct step_context *ctx, struct err *err)
 {
@@ -167,7 +142,7 @@ static int create_undo(struct step_context *ctx, struct err *err)
 		int ret = found < 0 ? -1 : 0;
 
 		if (is_ours && target->kind)
-			ret = check_source_stands(ctx, path, err);
+			ret = step_source_stands(ctx, path, err);
 		if (is_ours && ret == 0)
 			ret = rbd_image_remove(&name, err);
 		rbd_image_free(&image);

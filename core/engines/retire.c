@@ -268,6 +268,37 @@ out:
 	return ret;
 }
 
+int step_source_stands(const struct step_context *ctx, const char *copy, struct err *err)
+{
+	const struct facts *was = &ctx->move->source;
+	struct facts now = { 0 };
+	char *why = NULL;
+	int ret = -1;
+
+	if (facts_is_far(was))
+		return 0;	/* its own host stands for it */
+	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0) {
+		if (!*err->next)
+			err_next(err, "bring it back, or save what you need of %s and remove that, then volmig abort %s",
+				 copy, ctx->job_id);
+		goto out;
+	}
+	why = now.kind ? facts_not_same(was, &now, ctx->same_boot) : text_copy("it is gone");
+	if (!why && now.bytes < was->bytes)
+		why = text_copy("it has got smaller");
+	if (!why) {
+		ret = 0;
+		goto out;
+	}
+	err_set(err, ERR_REFUSED, was->path,
+		"the source is not what it was (%s), so the copy is kept: %s", why, copy);
+	err_next(err, "save what you need of that and remove it, then volmig abort %s", ctx->job_id);
+out:
+	free(why);
+	facts_free(&now);
+	return ret;
+}
+
 static int check_both(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;

@@ -238,6 +238,12 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		      struct err *err);
 int step_check_target(struct step_context *ctx, bool unused, struct err *err);
 
+/*
+ * Before the copy, which is called so, is removed: is the source there, and all
+ * of it?  Else ERR_REFUSED, for the copy may be all that there is.
+ */
+int step_source_stands(const struct step_context *ctx, const char *copy, struct err *err);
+
 /* Look at the destination again, under that path of its own; a logical volume or RBD image wherever it is. */
 int step_inspect_target(const struct step_context *ctx, const char *path, unsigned flags, struct facts *ret_now,
 			struct err *err);

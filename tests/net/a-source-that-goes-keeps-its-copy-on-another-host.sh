@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Between hosts: the source goes while the job is stopped; abort keeps the copy there until it is told to forget it.
+. "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
+. "$TOP/tests/hosts.sh"
+
+hosts_make a b
+# shellcheck disable=SC2154
+src=$dir_a/d/x.img copy=$dir_b/.volmig-
+mkdir "$dir_a/d"
+head -c 3M /dev/urandom >"$scratch/data"
+id=00000000-0000-4000-8000-00000000000
+
+# gone HOW NUMBER STEP: and how the job comes to its end then
+gone() {
+	mkdir -p "$dir_a/d"
+	cp "$scratch/data" "$src"
+	must_fail 4 "stopped before $3" on a volmig migrate -q --job-id "$id$2" \
+		--hook "[ \"\$VOLMIG_HOOK\" != pre-$3 ]" "$src" "ssh://10.77.0.2/$dir_b/"
+	mv "$1" "$scratch/away"
+	must_fail 3 '... with its source gone it is not undone' on a volmig abort -q "$id$2"
+	has '... what can be done is said' "volmig abort --forget $id$2"
+	ok '... the copy is whole' cmp "$scratch/data" "$copy$id$2"
+}
+
+gone "$src" 1 verify
+mv "$scratch/away" "$src"
+ok '... with its source back it is' on a volmig abort -q "${id}1"
+gone "$dir_a/d" 2 publish-far
+ok '... or when that is said' on a volmig abort -q --forget "${id}2"
+ok 'nothing is left here' nothing_left a
+ok 'nothing is left there' nothing_left b
+done_testing
