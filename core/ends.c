@@ -77,6 +77,8 @@ static int check_source(const struct job *job, const struct move *move, struct e
 
 	if (volume_inspect_again(was, flags, &now, err) < 0) {
 		err->class = ERR_REFUSED;
+		if (!*err->next)
+			err_next(err, "put it (or its mount) back, then resume again");
 		goto out;
 	}
 	if (!now.kind)

@@ -454,6 +454,9 @@ int volume_inspect_path(const char *path, unsigned flags, struct facts *ret_fact
 	}
 	ret = volume_inspect(&spec, flags, ret_facts, err);
 	free(copy);
+	/* What is not there has to come back: how to name a volume is no advice any more. */
+	if (ret < 0 && access(path, F_OK) < 0)
+		*err->next = '\0';
 	/* A logical volume has many names, and is known by its UUID. */
 	if (ret == 0 && !ret_facts->lv && strcmp(ret_facts->path, path)) {
 		err_set(err, ERR_REFUSED, path, "leads to %s now, by a symbolic link", ret_facts->path);

@@ -78,6 +78,8 @@ change() {
 	source-replaced) mv a/v away/source && cp foreign a/v ;;
 	source-deleted) rm a/v ;;
 	source-away) mv a/v away/source ;;
+	source-directory-away) mv a away/a ;;
+	source-directory-linked) mv a away/a && ln -s away/a a ;;
 	destination-deleted) rm "$d" ;;
 	destination-away) mv "$d" away/destination ;;
 	destination-replaced) mv "$d" away/destination && cp foreign "$d" ;;
@@ -96,7 +98,7 @@ is_whole() {
 # The files with all of the volume in them, and those of somebody else.
 whole_files() {
 	local file
-	for file in a/v b/v "$temp" away/source away/destination away/b/v "away/$temp"; do
+	for file in a/v b/v "$temp" away/source away/destination away/a/v away/b/v "away/$temp"; do
 		! is_whole "$file" || echo "$file"
 	done
 }
@@ -106,6 +108,13 @@ foreign_files() {
 	for file in a/v b/v "$temp"; do
 		[ ! -f "$file" ] || [ "$(sum_of "$file")" != "$foreign_sum" ] || echo "$file"
 	done
+}
+
+next_is_said() {
+	grep -q "volmig resume $id\\|volmig abort $id\\|then resume again\\|(or its mount) back\$" "$scratch/stderr" ||
+		{ echo 'no next step'; cat "$scratch/stderr"; }
+	! grep -q 'check the name\|name the file' "$scratch/stderr" ||
+		{ echo 'a next step for another situation'; cat "$scratch/stderr"; }
 }
 
 # one STAGE CHANGE resume|abort STATUS
@@ -118,6 +127,8 @@ one() {
 	run "$VOLMIG" "$3" -q $id
 	[ $status = "$4" ] || { echo "status $status"; cat "$scratch/stderr"; }
 	[ $status = 0 ] || one_line_of_error
+	# Status 1 is the end of it; else the next step is said, and is one.
+	case $status in 3 | 4) next_is_said ;; esac
 	case $1,$2,$3 in
 	# What its owner writes to his volume is his business: to the source before the
 	# commit, which an abort leaves to him, to the destination after it.
@@ -147,6 +158,8 @@ new  copying   destination-truncated 3 0
 new  copying   destination-grown     3 0
 new  copying   destination-written   1 0
 new  copying   name-taken            4 0
+new  copying   source-directory-away 3 3
+new  copying   source-directory-linked 3 3
 new  copying   directory-replaced    3 3
 new  verified  source-truncated      3 3
 new  verified  source-grown          3 0
@@ -160,6 +173,8 @@ new  verified  destination-truncated 4 0
 new  verified  destination-grown     4 0
 new  verified  destination-written   4 0
 new  verified  name-taken            4 0
+new  verified  source-directory-away 3 3
+new  verified  source-directory-linked 3 3
 new  verified  directory-replaced    3 3
 new  published source-truncated      3 3
 new  published source-written        3 0
@@ -170,6 +185,8 @@ new  published destination-replaced  4 0
 new  published destination-truncated 4 3
 new  published destination-grown     4 3
 new  published destination-written   4 3
+new  published source-directory-away 3 3
+new  published source-directory-linked 3 3
 new  published directory-replaced    3 3
 new  committed source-truncated      4 3
 new  committed source-written        4 3
@@ -179,6 +196,8 @@ new  committed destination-deleted   4 3
 new  committed destination-replaced  4 3
 new  committed destination-truncated 4 3
 new  committed destination-written   0 3
+new  committed source-directory-away 4 3
+new  committed source-directory-linked 4 3
 new  committed directory-replaced    4 3
 into copying   source-truncated      3 0
 into copying   source-written        3 0
@@ -189,6 +208,8 @@ into copying   destination-replaced  3 0
 into copying   destination-truncated 3 0
 into copying   destination-grown     3 0
 into copying   destination-written   1 0
+into copying   source-directory-away 3 0
+into copying   source-directory-linked 3 0
 into copying   directory-replaced    3 0
 into verified  source-truncated      3 0
 into verified  source-written        3 0
@@ -199,6 +220,8 @@ into verified  destination-replaced  4 0
 into verified  destination-truncated 4 0
 into verified  destination-grown     4 0
 into verified  destination-written   4 0
+into verified  source-directory-away 3 0
+into verified  source-directory-linked 3 0
 into verified  directory-replaced    4 0
 into committed source-written        4 3
 into committed source-replaced       4 3
@@ -206,6 +229,8 @@ into committed source-deleted        0 3
 into committed destination-deleted   4 3
 into committed destination-replaced  4 3
 into committed destination-truncated 4 3
+into committed source-directory-away 4 3
+into committed source-directory-linked 4 3
 into committed directory-replaced    4 3
 END
 }
@@ -225,6 +250,7 @@ done
 undo_change() {
 	case $1 in
 	source-away | source-replaced) rm -f a/v && mv away/source a/v ;;
+	source-directory-*) rm -f a && mv away/a a ;;
 	destination-away | destination-replaced)
 		rm -f "$2" && mv away/destination "$2" ;;
 	name-taken) rm b/v ;;
@@ -249,7 +275,7 @@ mended() {
 
 for kind in new into; do
 	for stage in copying verified committed; do
-		for event in source-away source-replaced destination-away destination-replaced name-taken \
+		for event in source-away source-replaced source-directory-away source-directory-linked destination-away destination-replaced name-taken \
 			directory-replaced; do
 			case $kind,$stage,$event in
 			new,committed,name-taken | into,*,name-taken | *,committed,source-away) continue ;;
