@@ -243,26 +243,28 @@ static void take_report(struct running *run, struct batch_item *item, const json
 }
 
 /* What counts is in the journals of the jobs, but they may be removed before the batch is done. */
-static void note_outcome(struct batch *batch, const struct batch_item *item)
+static int note_outcome(struct batch *batch, const struct batch_item *item)
 {
 	struct err err = ERR_INIT;
 	bool done = item->state == BATCH_DONE;
 	json_t *record;
 
 	if (!done && item->state != BATCH_FAILED)
-		return;
+		return 0;
 	record = json_pack("{s:s, s:I, s:s, s:s, s:s?}", "rec", "outcome", "line", (json_int_t)item->number,
 			   "job", item->job_id, "class", done ? "done" : err_class_name(item->class),
 			   "message", done ? NULL : item->message);
-	if ((done ? journal_append : journal_note)(batch->journal, record, &err) < 0)
-		log_warning("%s: %s", err.object, err.cause);
+	if ((done ? journal_append : journal_note)(batch->journal, record, &err) == 0)
+		return 0;
+	log_warning("%s: %s", err.object, err.cause);
+	return -1;
 }
 
 /*
  * As the command of the line alone would; but here, and behind the batch's
  * journal, for this may remove the receipts of lines.
  */
-static void count_job(const struct batch *batch, const struct batch_item *item, const json_t *report)
+static void count_job(const struct batch *batch, const struct batch_item *item, const json_t *report, bool noted)
 {
 	const char *state = json_get_string(report, "state") ?: "";
 	bool ended = !strcmp(state, "cleaned") || !strcmp(state, "aborted");
@@ -272,9 +274,12 @@ static void count_job(const struct batch *batch, const struct batch_item *item, 
 	err.class = err_class_by_name(json_get_string(json_object_get(report, "error"), "class") ?: "");
 	if (!report)
 		err.class = ERR_STOPPED;
-	if (batch->options->reader->read(batch->defaults, item->text, &move, &ignored) == 0)
+	if (batch->options->reader->read(batch->defaults, item->text, &move, &ignored) == 0) {
+		if (!noted)
+			move.perform.history.keep_count = move.perform.history.keep_ms = 0;
 		history_note(batch->state_dir, &move.perform.history, ended ? report : NULL,
 			     json_is_object(json_object_get(report, "error")) || !report ? &err : NULL);
+	}
 	batch->options->reader->release(&move);
 }
 
@@ -283,6 +288,7 @@ static void end_child(struct running *run, struct child *child)
 	struct batch_item *item = &run->batch->items[child->item];
 	json_t *report;
 	int status = 0;
+	bool noted;
 
 	close(child->pipe);
 	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
@@ -291,8 +297,8 @@ static void end_child(struct running *run, struct child *child)
 	run->count--;
 	report = json_loadb(child->text, child->length, 0, NULL);
 	take_report(run, item, report, status);
-	note_outcome(run->batch, item);
-	count_job(run->batch, item, report);
+	noted = note_outcome(run->batch, item) == 0;
+	count_job(run->batch, item, report, noted);
 	json_decref(report);
 	if (item->state == BATCH_DONE) {
 		run->bytes_done += item->bytes;
