@@ -146,6 +146,11 @@ static int list_directory(const char *directory, const char *select, const char 
 	struct dirent *entry;
 	int ret = -1;
 
+	if (select && *select == '@') {
+		err_set(err, ERR_USAGE, select, "a tag is one of logical volumes, and %s is a directory", directory);
+		err_next(err, "names that begin with @ are meant by [@]");
+		goto out;
+	}
 	if (!dir) {
 		err_sys(err, errno, directory, "cannot read the directory");
 		err->class = ERR_USAGE;

@@ -63,6 +63,7 @@ done
 refuses 2 'a plan that is not there' 'cannot read the plan' "$VOLMIG" batch ./none
 refuses 2 'a plan that is a directory' 'cannot read the plan' "$VOLMIG" batch .
 refuses 2 'no plan' 'name a plan file' "$VOLMIG" batch
+refuses 2 'a tag of files' 'a tag is one of logical volumes' "$VOLMIG" batch --from=./a --to=./b/ --select=@web
 refuses 2 'a plan and a directory' 'not both' "$VOLMIG" batch --from=./a --to=./b/ plan
 
 # --- the rate
