@@ -95,9 +95,14 @@ out:
 typedef int perform_job(const char *job, const struct perform_options *options,
 			json_t **ret_report, struct err *err);
 
+/* Those of resume and of abort. */
+struct choices {
+	int forget, keep_source, no_hook;
+};
+
 /* The frame's options have been set up in table, out's group among them. */
 static int work_on(perform_job *perform, struct frame *frame, const struct poptOption *table,
-		   const int *forget, const int *keep_source, const struct cmd *cmd, const struct globals *globals,
+		   const struct choices *choices, const struct cmd *cmd, const struct globals *globals,
 		   int argc, const char **argv)
 {
 	json_t *report = NULL;
@@ -105,9 +110,10 @@ static int work_on(perform_job *perform, struct frame *frame, const struct poptO
 
 	if (ret)
 		goto out;
-	frame->perform.forget = *forget;
+	frame->perform.forget = choices->forget;
+	frame->perform.no_hook = choices->no_hook;
 	/* Set in a file it is for moves that begin, and these have it in their plans. */
-	frame->perform.keep_source = *keep_source && !frame_is_default(frame, "keep-source");
+	frame->perform.keep_source = choices->keep_source && !frame_is_default(frame, "keep-source");
 	ret = frame_start(frame);
 	if (ret == 0)
 		ret = perform(frame->arguments[0], &frame->perform, &report, &frame->err);
@@ -121,28 +127,28 @@ int cmd_resume(const struct cmd *cmd, const struct globals *globals, int argc, c
 {
 	struct frame frame = { .err = ERR_INIT };
 	struct poptOption output[OUTPUT_TABLE_SIZE];
-	const int forget = 0;
-	int keep_source = 0;
+	struct choices choices = { .no_hook = 0 };
 	const struct poptOption table[] = {
-		{ "keep-source", '\0', POPT_ARG_NONE, &keep_source, 0,
+		{ "keep-source", '\0', POPT_ARG_NONE, &choices.keep_source, 0,
 		  "neither wipe nor remove the source, whatever was planned", NULL },
+		{ "no-hook", '\0', POPT_ARG_NONE, &choices.no_hook, 0,
+		  "do not call the commands that the job was given by --hook", NULL },
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
 		POPT_TABLEEND
 	};
 
 	output_table(&frame.out, output);
-	return work_on(perform_resume, &frame, table, &forget, &keep_source, cmd, globals, argc, argv);
+	return work_on(perform_resume, &frame, table, &choices, cmd, globals, argc, argv);
 }
 
 int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, const char **argv)
 {
 	struct frame frame = { .err = ERR_INIT };
 	struct poptOption output[OUTPUT_TABLE_SIZE];
-	const int keep_source = 0;
-	int forget = 0;
+	struct choices choices = { .forget = 0 };
 	const struct poptOption table[] = {
-		{ "forget", '\0', POPT_ARG_NONE, &forget, 0,
+		{ "forget", '\0', POPT_ARG_NONE, &choices.forget, 0,
 		  "give up an unfinished destination whose directory is gone, wherever it is", NULL },
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
@@ -150,5 +156,5 @@ int cmd_abort(const struct cmd *cmd, const struct globals *globals, int argc, co
 	};
 
 	output_table(&frame.out, output);
-	return work_on(perform_abort, &frame, table, &forget, &keep_source, cmd, globals, argc, argv);
+	return work_on(perform_abort, &frame, table, &choices, cmd, globals, argc, argv);
 }

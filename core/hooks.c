@@ -163,6 +163,17 @@ static int call_one(const char *name, const char *const *argv, const char *const
 	return err_set(err, ERR_STOPPED, name, "hook %s: interrupted", hook);
 }
 
+/* It stays with the job: one that can never succeed would stop it each time, and past its commit for ever. */
+static void offer_without(const struct job *job, struct err *err)
+{
+	char *resume;
+
+	job_next_command(job->state_dir, "resume", job->id, err);
+	resume = text_copy(err->next);
+	err_next(err, "%s, with --no-hook if the command can never succeed", resume);
+	free(resume);
+}
+
 int hooks_call(struct job *job, const char *when, const char *what, struct err *err)
 {
 	const struct hook_options *own = &job->plan.hooks;
@@ -203,6 +214,8 @@ int hooks_call(struct job *job, const char *when, const char *what, struct err *
 					     hook, NULL };
 
 		ret = call_one(own->commands.items[i], argv, env, input, own->timeout_ms, hook, err);
+		if (ret < 0)
+			offer_without(job, err);
 	}
 	text_list_free(&paths);
 	free(env_hook);

@@ -385,6 +385,8 @@ int perform_resume(const char *text, const struct perform_options *options,
 		goto out;
 	guests_set_uri(options->connect ? options->connect : move_uri(&job.plan.move));
 	set_socket_dir(state_dir);
+	if (options->no_hook)
+		text_list_free(&job.plan.hooks.commands);
 	if (job.ended) {
 		*ret_report = report_job(&job);
 		if (job.aborted)

@@ -102,6 +102,17 @@ ok "a post hook that fails is only warned of" "$VOLMIG" migrate ./a/v ./b/ --hoo
 has "it is warned of" 'warning: ' 'hook post-commit: it ended with status 1'
 is "the move is done" "$(moved)" ""
 
+fresh
+must_fail 4 "one that fails past the commit" "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ \
+	--hook 'echo "$VOLMIG_HOOK" >>"$CALLS"; [ "$VOLMIG_HOOK" != pre-remove-source ]'
+has "can be left out" "volmig resume $id, with --no-hook"
+must_fail 4 "it would fail for ever" "$VOLMIG" resume -q --keep-source $id
+rm "$CALLS"
+echo 'echo "site $VOLMIG_HOOK" >>"$CALLS"' | hook 10-site
+ok "without it the job is ended" "$VOLMIG" resume -q --no-hook $id
+is "and those of the site are called" "$(cat "$CALLS")" "$(printf 'site %s\n' post-commit pre-remove-source post-remove-source)"
+is "the source stays, as it was said before" "$(sum_of a/v) $(sum_of b/v)" "$sum $sum"
+
 # --- one that hangs
 
 fresh
