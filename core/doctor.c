@@ -132,7 +132,7 @@ static void check_jobs(struct doctor *doctor)
 		if (job_worker(doctor->state_dir, id))
 			continue;
 		if (job_open(doctor->state_dir, id, JOB_LOOK, &job, &err) < 0) {
-			doctor_found(doctor, "jobs", id, id, err.cause, err.next, false);
+			doctor_found(doctor, "jobs", id, id, err.cause, *err.next ? err.next : NULL, false);
 			continue;
 		}
 		what = text_format("unfinished (%s): %s -> %s", job_state(&job),

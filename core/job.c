@@ -256,6 +256,9 @@ static int job_open_at(const char *state_dir, const char *id, enum job_open_mode
 		ret = journal_open(&job->journal, path, fold, job, err);
 	}
 	free(path);
+	/* It has no fault of its own, but says what is not known here. */
+	if (ret < 0 && err->class == ERR_REFUSED && !*err->next)
+		err_next(err, "use the volmig that wrote it; neither volume is touched because of it");
 	if (ret == 0 && !job->plan.step_count)
 		ret = err_set(err, ERR_REFUSED, id, "the job was never planned to its end: nothing was touched");
 	/* It always is, but for one of a version before, and where somebody has removed that. */

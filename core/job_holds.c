@@ -81,7 +81,8 @@ int job_find_conflict(const char *state_dir, const char *id, const struct plan *
 		if (job_open(state_dir, ids.items[i], JOB_LOOK, &other, &unread) < 0) {
 			err_set(err, ERR_REFUSED, ids.items[i],
 				"what this unfinished job holds cannot be told: %s", unread.cause);
-			ret = err_next(err, "mend or remove %s/jobs/%s first", state_dir, ids.items[i]);
+			ret = err_next(err, "%s%sremove %s/jobs/%s only when nothing of that job is needed any more",
+				       unread.next, *unread.next ? "; " : "", state_dir, ids.items[i]);
 			break;
 		}
 		if (!other.ended && collides_with_job(plan, &other)) {

@@ -86,6 +86,22 @@ END
 }
 settles 'a newer version' newer
 
+# Of this version, with something in it that a later volmig may have brought.
+unknown() {
+	fresh
+	cat >"$journal" <<'END'
+{"journal":"volmig","version":1,"time":"2030-01-01T00:00:00.000Z","sum":"cd7022730b134e27dc1c19dbfb4824fb"}
+{"rec":"plan","plan":{"command":"migrate","method":"teleport"},"sum":"5206d880c3f38ca6719edd50379f3ab4"}
+END
+	refused 'a method that this volmig does not know.*; use the volmig that wrote it'
+	"$VOLMIG" copy --create ./a/other ./b/ 2>&1 | grep -q "remove .*$id only when nothing" ||
+		echo 'the journal is to be removed, just so'
+	run "$VOLMIG" doctor
+	grep -q '^jobs .*; use the volmig that wrote it' "$scratch/stdout" || cat "$scratch/stdout"
+	mended
+}
+settles 'a method that is not known' unknown
+
 # What a crash leaves is no damage: the end of a line that was not finished.
 torn() {
 	local cut last bytes
