@@ -33,15 +33,23 @@
 struct child {
 	pid_t pid;			/* 0: none */
 	int pipe;
+	int gate;			/* of one that waits for its turn; else -1 */
 	size_t item;
 	char *text;			/* what it has said so far */
 	size_t length;
 };
 
+/*
+ * While others work, the next child is there already and waits at its gate, a
+ * pipe: it has looked at nothing yet, and where its turn does not come it ends
+ * as if it had never been.
+ */
 struct running {
 	struct batch *batch;
-	struct child children[CHILDREN_MOST];
+	struct child children[CHILDREN_MOST + 1];
+	struct child *ahead;		/* one of them, or NULL; not among count */
 	unsigned most, count;
+	size_t first;			/* the lines before it are through */
 	unsigned asked;			/* how often the children were told to stop */
 	bool stopping;
 	uint64_t bytes_done;
@@ -98,13 +106,27 @@ static int do_move(const struct batch *batch, const struct batch_item *item, jso
 	return ret;
 }
 
-static _Noreturn void be_child(const struct batch *batch, const struct batch_item *item, int out)
+static void wait_at_gate(int gate)
+{
+	char turn;
+	ssize_t n;
+
+	do
+		n = read(gate, &turn, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(0);
+	close(gate);
+}
+
+static _Noreturn void be_child(const struct batch *batch, const struct batch_item *item, int gate, int out)
 {
 	struct err err = ERR_INIT;
 	json_t *report = NULL;
 	char *text;
 	int ret;
 
+	wait_at_gate(gate);
 	ret = do_move(batch, item, &report, &err);
 	if (!report)
 		report = report_failure("migrate", item->job_id);
@@ -117,22 +139,30 @@ static _Noreturn void be_child(const struct batch *batch, const struct batch_ite
 			break;
 		at += n > 0 ? (size_t)n : 0;
 	}
+	/* The batch need not wait until the kernel has taken us apart. */
+	close(out);
 	_exit(ret < 0);
 }
 
 /* ---- in the parent ---- */
 
+/* A child for that line, which waits at its gate; -errno: there is none. */
 static int start(struct running *run, size_t i)
 {
-	struct batch_item *item = &run->batch->items[i];
 	struct child *child = run->children;
 	pid_t parent = getpid();
-	int fds[2];
+	int fds[2], gate[2], error;
 
 	while (child->pid)
 		child++;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
+	if (pipe2(gate, O_CLOEXEC) < 0) {
+		error = errno;
+		close(fds[0]);
+		close(fds[1]);
+		return -error;
+	}
 	fflush(NULL);
 	mounts_look_ahead();
 	backing_look_ahead();
@@ -144,25 +174,64 @@ static int start(struct running *run, size_t i)
 		if (getppid() != parent)
 			_exit(1);
 		close(fds[0]);
-		be_child(run->batch, item, fds[1]);
+		close(gate[1]);
+		be_child(run->batch, &run->batch->items[i], gate[0], fds[1]);
 	}
+	error = errno;
 	close(fds[1]);
+	close(gate[0]);
 	if (child->pid < 0) {
-		int error = errno;
-
 		child->pid = 0;
 		close(fds[0]);
+		close(gate[1]);
 		return -error;
 	}
 	setpgid(child->pid, child->pid);
 	child->pipe = fds[0];
+	child->gate = gate[1];
 	child->item = i;
 	child->length = 0;
+	run->ahead = child;
+	return 0;
+}
+
+static void reap(struct child *child, int *ret_status)
+{
+	*ret_status = 0;
+	while (waitpid(child->pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	child->pid = 0;
+}
+
+/* Its turn does not come, or not now. */
+static void drop_ahead(struct running *run)
+{
+	struct child *child = run->ahead;
+	int status;
+
+	if (!child)
+		return;
+	run->ahead = NULL;
+	close(child->gate);
+	close(child->pipe);
+	reap(child, &status);
+}
+
+/* It is the turn of the one that waits. */
+static void let_begin(struct running *run)
+{
+	struct child *child = run->ahead;
+	struct batch_item *item = &run->batch->items[child->item];
+
+	run->ahead = NULL;
+	/* One that has ended meanwhile does not read it; that is seen by its pipe. */
+	(void)!write(child->gate, "", 1);
+	close(child->gate);
+	child->gate = -1;
 	item->state = BATCH_RUNS;
 	item->tries++;
 	run->count++;
 	log_info("line %u: job %s begins", item->number, item->job_id);
-	return 0;
 }
 
 void batch_item_failed(struct batch_item *item, const struct err *err)
@@ -283,46 +352,6 @@ static void count_job(const struct batch *batch, const struct batch_item *item, 
 	batch->options->reader->release(&move);
 }
 
-static void end_child(struct running *run, struct child *child)
-{
-	struct batch_item *item = &run->batch->items[child->item];
-	json_t *report;
-	int status = 0;
-	bool noted;
-
-	close(child->pipe);
-	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	child->pid = 0;
-	run->count--;
-	report = json_loadb(child->text, child->length, 0, NULL);
-	take_report(run, item, report, status);
-	noted = note_outcome(run->batch, item) == 0;
-	count_job(run->batch, item, report, noted);
-	json_decref(report);
-	if (item->state == BATCH_DONE) {
-		run->bytes_done += item->bytes;
-		if (run->batch->options->progress)
-			monitor_advance(progress_monitor(run->batch->options->progress), run->bytes_done);
-	}
-}
-
-static void hear(struct running *run, struct child *child)
-{
-	char buf[16384];
-	ssize_t n = read(child->pipe, buf, sizeof(buf));
-
-	if (n < 0 && errno == EINTR)
-		return;
-	if (n <= 0) {
-		end_child(run, child);
-		return;
-	}
-	child->text = text_grow(child->text, child->length + (size_t)n, 1);
-	memcpy(child->text + child->length, buf, (size_t)n);
-	child->length += (size_t)n;
-}
-
 /* The next line that may begin now, or count; *ret_later: there are some for later. */
 static size_t next_item(const struct batch *batch, size_t from, bool *ret_later)
 {
@@ -341,13 +370,69 @@ static size_t next_item(const struct batch *batch, size_t from, bool *ret_later)
 	return batch->count;
 }
 
+/* Is it the turn of the one that waits at its gate?  One that is tried again may be before it by now. */
+static bool may_begin_ahead(const struct running *run)
+{
+	bool later;
+
+	return run->ahead && !run->stopping && !interrupt_requested() && run->count < run->most &&
+	       next_item(run->batch, run->first, &later) == run->ahead->item;
+}
+
+static void end_child(struct running *run, struct child *child)
+{
+	struct batch_item *item = &run->batch->items[child->item];
+	json_t *report = json_loadb(child->text, child->length, 0, NULL);
+	int status = 0;
+	bool noted;
+
+	close(child->pipe);
+	if (!report)
+		reap(child, &status);
+	run->count--;
+	take_report(run, item, report, status);
+	/* What it has said is all that there is of it: the next one need not wait until that is noted, and it gone. */
+	if (may_begin_ahead(run))
+		let_begin(run);
+	noted = note_outcome(run->batch, item) == 0;
+	count_job(run->batch, item, report, noted);
+	json_decref(report);
+	if (item->state == BATCH_DONE) {
+		run->bytes_done += item->bytes;
+		if (run->batch->options->progress)
+			monitor_advance(progress_monitor(run->batch->options->progress), run->bytes_done);
+	}
+	if (child->pid)
+		reap(child, &status);
+}
+
+static void hear(struct running *run, struct child *child)
+{
+	char buf[16384];
+	ssize_t n = read(child->pipe, buf, sizeof(buf));
+
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n <= 0 && child == run->ahead) {
+		drop_ahead(run);
+		return;
+	}
+	if (n <= 0) {
+		end_child(run, child);
+		return;
+	}
+	child->text = text_grow(child->text, child->length + (size_t)n, 1);
+	memcpy(child->text + child->length, buf, (size_t)n);
+	child->length += (size_t)n;
+}
+
 static void wait_for_children(struct running *run)
 {
-	struct pollfd fds[CHILDREN_MOST];
-	struct child *children[CHILDREN_MOST];
+	struct pollfd fds[CHILDREN_MOST + 1];
+	struct child *children[CHILDREN_MOST + 1];
 	nfds_t count = 0;
 
-	for (unsigned i = 0; i < CHILDREN_MOST; i++) {
+	for (unsigned i = 0; i <= CHILDREN_MOST; i++) {
 		if (!run->children[i].pid)
 			continue;
 		children[count] = &run->children[i];
@@ -368,17 +453,48 @@ static void pass_stop_on(struct running *run)
 	if (!asked)
 		return;
 	run->stopping = true;
+	drop_ahead(run);
 	for (; run->asked < asked; run->asked++)
-		for (unsigned i = 0; i < CHILDREN_MOST; i++)
+		for (unsigned i = 0; i <= CHILDREN_MOST; i++)
 			if (run->children[i].pid)
 				kill(-run->children[i].pid, SIGTERM);
+}
+
+static void begin_those_that_may(struct running *run)
+{
+	while (!run->stopping && run->count < run->most) {
+		bool later;
+		size_t i = next_item(run->batch, run->first, &later);
+		int error = 0;
+
+		if (run->ahead && run->ahead->item != i)
+			drop_ahead(run);
+		if (i == run->batch->count)
+			break;
+		if (!run->ahead)
+			error = start(run, i);
+		if (error) {
+			log_warning("cannot start another process: %s", strerror(-error));
+			break;
+		}
+		let_begin(run);
+	}
+}
+
+/* Where that fails it is tried again, and told of, when the turn has come. */
+static void start_ahead(struct running *run)
+{
+	bool later;
+	size_t i = run->stopping || run->ahead || !run->count ? run->batch->count :
+		   next_item(run->batch, run->first, &later);
+
+	if (i < run->batch->count)
+		start(run, i);
 }
 
 void batch_run(struct batch *batch)
 {
 	struct running run = { .batch = batch, .most = 1 };
-	size_t first = 0;
-	bool later = false;
 
 	if (batch->limits.most[LIMIT_JOBS])
 		run.most = batch->limits.most[LIMIT_JOBS];
@@ -386,28 +502,19 @@ void batch_run(struct batch *batch)
 		run.most = CHILDREN_MOST;
 	for (;;) {
 		pass_stop_on(&run);
-		while (!run.stopping && run.count < run.most) {
-			size_t i = next_item(batch, first, &later);
-			int error;
-
-			if (i == batch->count)
-				break;
-			error = start(&run, i);
-			if (error) {
-				log_warning("cannot start another process: %s", strerror(-error));
-				break;
-			}
-		}
-		while (first < batch->count && batch->items[first].state != BATCH_WAITS &&
-		       batch->items[first].state != BATCH_RUNS)
-			first++;
-		if (!run.count && (run.stopping || first == batch->count))
+		begin_those_that_may(&run);
+		start_ahead(&run);
+		while (run.first < batch->count && batch->items[run.first].state != BATCH_WAITS &&
+		       batch->items[run.first].state != BATCH_RUNS)
+			run.first++;
+		if (!run.count && (run.stopping || run.first == batch->count))
 			break;
 		wait_for_children(&run);
 	}
+	drop_ahead(&run);
 	for (size_t i = 0; i < batch->count; i++)
 		if (batch->items[i].state == BATCH_WAITS)
 			batch->items[i].state = BATCH_LEFT;
-	for (unsigned i = 0; i < CHILDREN_MOST; i++)
+	for (unsigned i = 0; i <= CHILDREN_MOST; i++)
 		free(run.children[i].text);
 }

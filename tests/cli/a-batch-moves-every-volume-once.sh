@@ -225,6 +225,7 @@ kill -TERM $child
 wait $child
 is 'SIGTERM stops it' $? 4
 settles 'its moves are stopped' sh -c '"$1" status | grep running' - "$VOLMIG"
+is 'and no other was begun' "$("$VOLMIG" status --all | grep -c ' copying ') $(jobs_of | wc -l)" '2 2'
 for job in $(jobs_of); do
 	"$VOLMIG" set "$job" bwlimit=max
 done
