@@ -504,6 +504,26 @@ out:
 	return ret;
 }
 
+/* Is it this program that moves the bytes, and here? */
+static int check_rate(const struct job *job, struct err *err)
+{
+	const struct move *move = &job->plan.move;
+
+	if (serve_from(job)) {
+		err_set(err, ERR_REFUSED, job->id, "the job is a part of one of another host (%s), which says how fast it goes",
+			serve_from(job));
+		return err_next(err, "volmig set %s there", job->id);
+	}
+	if (!move->online.vg)
+		return 0;
+	err_set(err, ERR_REFUSED, job->id, "%s", strcmp(job->plan.method, "pvmove") ?
+		"LVM moves it, at the rate that the job began with" :
+		"LVM moves it by pvmove, and has no way to limit the rate of that");
+	return strcmp(job->plan.method, "pvmove") ?
+	       err_next(err, "lvchange --maxrecoveryrate RATE %s", move->source.path) :
+	       err_next(err, "wait for it, or end it with volmig abort %s", job->id);
+}
+
 int perform_set_rate(const char *text, uint64_t bytes_per_second,
 		     const struct perform_options *options, json_t **ret_report, struct err *err)
 {
@@ -518,7 +538,7 @@ int perform_set_rate(const char *text, uint64_t bytes_per_second,
 	*ret_report = report_job(&job);
 	if (job.ended)
 		err_set(err, ERR_REFUSED, id, "the job has ended (%s)", job_state(&job));
-	else
+	else if (check_rate(&job, err) == 0)
 		ret = terms_set_rate(&job, bytes_per_second, err);
 out:
 	job_close(&job);

@@ -17,6 +17,8 @@ gone() {
 	cp "$scratch/data" "$src"
 	must_fail 4 "stopped before $3" on a volmig migrate -q --job-id "$id$2" \
 		--hook "[ \"\$VOLMIG_HOOK\" != pre-$3 ]" "$src" "ssh://10.77.0.2/$dir_b/"
+	must_fail 3 '... its rate is not set there' on b volmig set "$id$2" bwlimit=1M
+	ok '... but here' on a volmig set "$id$2" bwlimit=1M
 	mv "$1" "$scratch/away"
 	must_fail 3 '... with its source gone it is not undone' on a volmig abort -q "$id$2"
 	has '... what can be done is said' "volmig abort --forget $id$2"
