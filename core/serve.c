@@ -218,7 +218,7 @@ static int check_end(struct session *session, struct err *err)
 	struct job *job = &session->job;
 	struct step_context ctx = {
 		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
-		.same_boot = job->same_boot,
+		.same_boot = job->same_boot, .committed = job_committed(job),
 	};
 	const char *users = job->plan.command == COMMAND_COPY ? "*" : NULL;
 

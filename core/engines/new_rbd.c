@@ -177,8 +177,10 @@ enum step_result rbd_publish(struct step_context *ctx, struct err *err)
 	int there = is_image(&temp, target->qemu->id, err);
 
 	if (there > 0 && rbd_image_rename(&temp, move->name, err) < 0) {
-		if (err->number == EEXIST)
+		if (err->number == EEXIST) {
 			err_set(err, ERR_STOPPED, path, "something of that name has appeared since the job was planned");
+			err_next(err, "give that another name (rbd rename), then volmig resume %s", ctx->job_id);
+		}
 		there = -1;
 	} else if (there == 0) {
 		/* An earlier run may have come as far as this. */

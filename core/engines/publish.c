@@ -123,11 +123,13 @@ static enum step_result publish_run(struct step_context *ctx, struct err *err)
 		if (volume_is_file(facts_there(&move->source)))
 			utimensat(dir, move->temp_name, times, AT_SYMLINK_NOFOLLOW);
 		if (rename_new(dir, move->temp_name, move->name) < 0) {
-			if (errno == EEXIST)
+			if (errno == EEXIST) {
 				err_set(err, ERR_STOPPED, path,
 					"something of that name has appeared since the job was planned");
-			else
+				err_next(err, "move it away, then volmig resume %s", ctx->job_id);
+			} else {
 				err_sys(err, errno, path, "cannot give the destination its name");
+			}
 			/* The copy is whole: no reason to throw it away. */
 			result = STEP_STOPPED;
 			goto out;

@@ -218,6 +218,15 @@ int step_inspect_target(const struct step_context *ctx, const char *path, unsign
 	return volume_inspect_path(path, flags, ret_now, err);
 }
 
+/* To resume again would find the same: before the commit it can be begun anew, after it the source be kept. */
+static void target_way_out(const struct step_context *ctx, const char *before, struct err *err)
+{
+	if (ctx->committed)
+		way_out(ctx, before, err);
+	else
+		err_next(err, "%svolmig abort %s, then start again", before, ctx->job_id);
+}
+
 int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
@@ -239,6 +248,7 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 	}
 	if (!now.kind) {
 		stopped(err, path, "the destination has gone since it was written");
+		target_way_out(ctx, "bring it back and resume again, or ", err);
 		goto out;
 	}
 	why = facts_not_same(target, &now, ctx->same_boot);
@@ -250,12 +260,14 @@ int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 		why = text_copy("it was written to since it was verified");
 	if (why) {
 		err_set(err, ERR_STOPPED, path, "the destination is not the volume that was written: %s", why);
+		target_way_out(ctx, "", err);
 		goto out;
 	}
 	if (now.uses.count) {
 		char *uses = text_list_join(&now.uses);
 
 		err_set(err, ERR_STOPPED, path, "the destination has come into use: %s", uses);
+		err_next(err, "end that use, then volmig resume %s", ctx->job_id);
 		free(uses);
 		goto out;
 	}

@@ -100,4 +100,27 @@ for phase in copy verify; do
 done
 settles 'its directory is renamed in phase verify' one 4 'b: is not the directory it was' verify \
 	'mv b away/ && mkdir b'
+
+# --- with its name, before the commit and after it
+
+# meddled HOOK COMMAND PATTERN: while that hook runs, b/v is meddled with.
+meddled() {
+	fresh
+	must_fail 4 "at $1: $2" "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ --hook "[ \$1 != $1 ] || { $2; }"
+	has 'it stops, and tells what can be done' "$3"
+	is 'the source is whole' "$(sum_of a/v)" "$sum"
+}
+
+meddled pre-publish 'echo other >b/v' "move it away, then volmig resume $id"
+rm b/v
+ok 'which helps' "$VOLMIG" resume -q --no-hook $id
+meddled pre-commit 'rm b/v' "bring it back and resume again, or volmig abort $id"
+ok 'which helps' "$VOLMIG" abort -q $id
+meddled pre-commit 'cp b/v b/w; mv b/w b/v' "volmig abort $id, then start again"
+ok 'which helps' "$VOLMIG" abort -q $id
+for how in 'rm b/v' 'cp b/v b/w; mv b/w b/v'; do
+	meddled pre-remove-source "$how" "volmig resume $id --keep-source ends the job"
+	ok 'which helps' "$VOLMIG" resume -q --no-hook --keep-source $id
+	is 'and leaves the source' "$(sum_of a/v)" "$sum"
+done
 done_testing
