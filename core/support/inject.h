@@ -46,6 +46,7 @@
  *   stop-lvremove:1        the same before a logical volume is removed
  *   settle-limit:N         wait N milliseconds only for a libvirt that is silent around a pivot
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
+ *   kill-server:1          a server of QEMU's is killed where it would be asked to end
  *   without-zstd:1         this volmig has no libzstd
  *   damage-frame:N         the Nth frame that each compressed channel sends says something that cannot be
  *   slow:N                 wait N microseconds at each MiB, so that a test can catch it half-way

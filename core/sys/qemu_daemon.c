@@ -19,6 +19,7 @@
 
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/text.h"
@@ -26,7 +27,7 @@
 #include "sys/tool.h"
 
 #define TICK_MS 100
-#define STOP_MS 5000		/* to flush and close a volume that was flushed before */
+#define STOP_MS 10000		/* to flush and close a volume that was flushed before */
 #define NODE "disk"
 
 /*
@@ -220,10 +221,15 @@ static int not_started(struct qemu_daemon *daemon, struct err *err)
 	return -1;
 }
 
+static uint64_t died_ns;	/* when the last one did, instead of closing what it had open; 0: none has */
+
 static bool reap(struct qemu_daemon *daemon)
 {
-	if (daemon->pid && waitpid(daemon->pid, &daemon->status, WNOHANG) == daemon->pid)
+	if (daemon->pid && waitpid(daemon->pid, &daemon->status, WNOHANG) == daemon->pid) {
 		daemon->pid = 0;
+		if (!WIFEXITED(daemon->status))
+			died_ns = clock_ns();
+	}
 	return !daemon->pid;
 }
 
@@ -351,9 +357,14 @@ bool qemu_daemon_runs(struct qemu_daemon *daemon, struct err *err)
 	return false;
 }
 
+bool qemu_daemon_died_within(uint64_t ms)
+{
+	return died_ns && clock_ns() - died_ns < ms * 1000000;
+}
+
 void qemu_daemon_stop(struct qemu_daemon *daemon)
 {
-	uint64_t until = clock_ns() + STOP_MS * 1000000ULL;
+	uint64_t until = clock_ns() + STOP_MS * 1000000ULL, ignored;
 	struct pollfd over = { .events = POLLIN };
 
 	if (!daemon)
@@ -363,7 +374,7 @@ void qemu_daemon_stop(struct qemu_daemon *daemon)
 		close(daemon->connections[i]);
 	over.fd = daemon->pidfd;
 	if (daemon->pid)
-		kill(daemon->pid, SIGTERM);
+		kill(daemon->pid, inject_number("kill-server", &ignored) ? SIGKILL : SIGTERM);
 	while (!reap(daemon) && clock_ns() < until && interrupt_requested() < 2)
 		poll(&over, 1, TICK_MS);
 	if (!reap(daemon)) {

@@ -56,6 +56,9 @@ pid_t qemu_daemon_pid(const struct qemu_daemon *daemon);
 /* True while it runs.  Else err, where there is none yet, says how it ended and what it said. */
 bool qemu_daemon_runs(struct qemu_daemon *daemon, struct err *err);
 
+/* Has one of this process ended so lately without closing what it had open? */
+bool qemu_daemon_died_within(uint64_t ms);
+
 /*
  * End it, so that the volume is closed and its locks are given back; when it
  * does not want to, kill it.  Frees daemon; content with NULL.

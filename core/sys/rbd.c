@@ -13,6 +13,7 @@
 
 #define CONNECT_S 10		/* a monitor that is well answers in milliseconds */
 #define LOOK_MS 30000
+#define LOCK_MS 90000		/* 30 s for a dead client's watch, and for the cluster to hear of that */
 #define REMOVE_MS 120000	/* 30 s for a dead client's watch, and the objects take their time */
 
 char *rbd_environment(uint64_t stall_ms)
@@ -67,6 +68,9 @@ static int explain(const struct rbd_name *name, const char *object, const char *
 		err_set(err, ERR_REFUSED, object, "the Ceph cluster does not answer (%llu s)", (unsigned long long)
 			(!strcmp(at, RBD_AT_CLUSTER) ? CONNECT_S : operation_s(timeout_ms)));
 		err_next(err, "check the cluster (ceph -s) and conf=");
+	} else if (!strcmp(at, RBD_AT_LOCK)) {
+		err_sys(err, number, object, "cannot get the image's exclusive lock");
+		err_next(err, "see who has it (rbd lock ls, rbd status)");
 	} else if (!strcmp(at, RBD_AT_POOL) && number == ENOENT) {
 		err_set(err, ERR_REFUSED, object, "there is no pool %s", name->pool);
 		err_next(err, "check the name, or make the pool first");
@@ -117,14 +121,16 @@ static json_t *request(const char *what)
 	return json_pack("{s:s}", "do", what);
 }
 
-int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err)
+static int look(const struct rbd_name *name, bool watchers, bool free_lock, struct rbd_image *ret_image,
+		struct err *err)
 {
 	json_t *info = NULL, *what = request("look");
 	const json_t *parent, *watcher;
 	size_t i;
 
 	json_put(what, "watchers", json_boolean(watchers));
-	if (ask(name, what, "cannot look at the image", LOOK_MS, &info, err) < 0) {
+	json_put(what, "free", json_boolean(free_lock));
+	if (ask(name, what, "cannot look at the image", free_lock ? LOCK_MS : LOOK_MS, &info, err) < 0) {
 		if (err->class != ERR_FAILED || err->number != ENOENT)
 			return -1;
 		*err = (struct err)ERR_INIT;
@@ -151,10 +157,15 @@ int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image 
 	return 1;
 }
 
-int rbd_image_check_id(const struct rbd_name *name, const char *id, struct err *err)
+int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err)
+{
+	return look(name, watchers, false, ret_image, err);
+}
+
+int rbd_image_check_id(const struct rbd_name *name, const char *id, bool free_lock, struct err *err)
 {
 	struct rbd_image image = { 0 };
-	int found = rbd_image_look(name, false, &image, err);
+	int found = look(name, false, free_lock, &image, err);
 
 	if (found == 0)
 		err_set(err, ERR_REFUSED, name->image, "is gone");

@@ -44,8 +44,12 @@ void rbd_image_free(struct rbd_image *image);
  */
 int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err);
 
-/* 0: the image of that name is the one with that id; else err says what there is. */
-int rbd_image_check_id(const struct rbd_name *name, const char *id, struct err *err);
+/*
+ * 0: the image of that name is the one with that id; else err says what there is.
+ * free_lock: it is going to be written to; whoever has its exclusive lock shall
+ * have let go of it.  For one that has died that is waited for.
+ */
+int rbd_image_check_id(const struct rbd_name *name, const char *id, bool free_lock, struct err *err);
 
 /* How much of it is allocated, as the cluster counts; bytes when it does not tell. */
 uint64_t rbd_image_allocated(const struct rbd_name *name, uint64_t bytes);

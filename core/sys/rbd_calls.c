@@ -26,13 +26,14 @@
 	FUNCTION(rados_create) FUNCTION(rados_conf_read_file) FUNCTION(rados_conf_set) FUNCTION(rados_connect) \
 	FUNCTION(rados_ioctx_create) FUNCTION(rados_ioctx_destroy)
 #define RBD_FUNCTIONS(FUNCTION) \
-	FUNCTION(rbd_open_read_only) FUNCTION(rbd_close) FUNCTION(rbd_stat) FUNCTION(rbd_get_id) \
+	FUNCTION(rbd_open) FUNCTION(rbd_open_read_only) FUNCTION(rbd_close) FUNCTION(rbd_stat) FUNCTION(rbd_get_id) \
 	FUNCTION(rbd_get_size) FUNCTION(rbd_get_parent) FUNCTION(rbd_linked_image_spec_cleanup) \
 	FUNCTION(rbd_snap_spec_cleanup) FUNCTION(rbd_snap_list) FUNCTION(rbd_snap_list_end) \
 	FUNCTION(rbd_watchers_list) FUNCTION(rbd_watchers_list_cleanup) FUNCTION(rbd_diff_iterate2) \
 	FUNCTION(rbd_image_options_create) FUNCTION(rbd_image_options_destroy) \
 	FUNCTION(rbd_image_options_set_uint64) FUNCTION(rbd_create4) FUNCTION(rbd_rename) FUNCTION(rbd_remove) \
-	FUNCTION(rbd_list2) FUNCTION(rbd_image_spec_list_cleanup)
+	FUNCTION(rbd_list2) FUNCTION(rbd_image_spec_list_cleanup) FUNCTION(rbd_lock_get_owners) \
+	FUNCTION(rbd_lock_get_owners_cleanup) FUNCTION(rbd_lock_acquire)
 
 static struct {
 #define FUNCTION(name) __typeof__(name) *name;
@@ -257,6 +258,42 @@ static json_t *list(rados_ioctx_t pool, const char *prefix)
 	return failed(RBD_AT_POOL, r);
 }
 
+/*
+ * Take the exclusive lock from whoever has it, and give it back at once: from
+ * a client that lives it is asked for, one that has died loses it when its
+ * watch has run out (osd_client_watch_timeout, 30 s).
+ */
+static int take_lock(rados_ioctx_t pool, const char *name)
+{
+	rbd_image_t image;
+	int r = lib.rbd_open(pool, name, &image, NULL);
+
+	if (r < 0)
+		return r;
+	r = lib.rbd_lock_acquire(image, RBD_LOCK_MODE_EXCLUSIVE);
+	lib.rbd_close(image);
+	return r;
+}
+
+/* What opens the image next shall not have to wait for a lock. */
+static json_t *free_lock(rados_ioctx_t pool, const char *name, rbd_image_t image, json_t *answer)
+{
+	rbd_lock_mode_t mode;
+	char *owners[1];
+	size_t room = 1;
+	int r = lib.rbd_lock_get_owners(image, &mode, owners, &room);
+
+	/* ENOENT: nobody has it; EINVAL: the image is one without such a lock. */
+	if (r == 0 && room > 0) {
+		lib.rbd_lock_get_owners_cleanup(owners, room);
+		r = take_lock(pool, name);
+	}
+	if (r >= 0 || r == -ENOENT || r == -EINVAL)
+		return answer;
+	json_decref(answer);
+	return failed(RBD_AT_LOCK, r);
+}
+
 static json_t *do_on_image(rados_ioctx_t pool, const char *what, const char *name, const json_t *request)
 {
 	rbd_image_t image;
@@ -266,6 +303,8 @@ static json_t *do_on_image(rados_ioctx_t pool, const char *what, const char *nam
 	if (r < 0)
 		return failed(RBD_AT_IMAGE, r);
 	answer = strcmp(what, "du") ? look(image, request) : du(image);
+	if (json_get_bool(request, "free") && !json_object_get(answer, "error"))
+		answer = free_lock(pool, name, image, answer);
 	lib.rbd_close(image);
 	return answer;
 }

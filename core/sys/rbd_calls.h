@@ -13,6 +13,7 @@
 #define RBD_AT_CLUSTER "cluster"
 #define RBD_AT_POOL "pool"
 #define RBD_AT_IMAGE "image"
+#define RBD_AT_LOCK "lock"
 
 /*
  * In the process: answer what is asked for by one JSON object a line over talk,
@@ -20,7 +21,7 @@
  *
  * A request: "do" (look, du, create, rename, remove, list), "pool", "image",
  * "connect_s" and "operation_s" (how long the cluster may take for each), and
- * what do needs: "watchers" (a boolean), "bytes", "to", "prefix".
+ * what do needs: "watchers" and "free" (booleans), "bytes", "to", "prefix".
  * An answer: what was asked for, or "error", an errno, and "at".
  */
 _Noreturn void rbd_calls_serve(int talk, const char *conf, const char *user);

@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "support/err.h"
+#include "support/interrupt.h"
 #include "sys/nbd.h"
 #include "sys/procs.h"
 #include "sys/qemu_daemon.h"
@@ -22,6 +24,7 @@
 #include "volumes/qemu.h"
 
 #define LOOK_MS 10000
+#define WATCH_MS 40000		/* a dead client's watch: osd_client_watch_timeout is 30 s, looked at every few */
 
 static struct qemu_facts *new_facts(const char *driver)
 {
@@ -192,6 +195,22 @@ static int look_for_image(struct qemu_name *name, const struct spec *spec, unsig
 	return look_at_image(name->driver, flags, facts, err);
 }
 
+/*
+ * A client that has died is one of those that have the image open until the
+ * cluster finds out.  Where it may be ours, that is waited for.
+ */
+static int look_at_users(const struct rbd_name *name, struct rbd_image *image, struct err *err)
+{
+	int found = rbd_image_look(name, true, image, err);
+
+	while (found > 0 && image->watchers.count && qemu_daemon_died_within(WATCH_MS) && !interrupt_requested()) {
+		rbd_image_free(image);
+		clock_sleep_ms(500);
+		found = rbd_image_look(name, true, image, err);
+	}
+	return found;
+}
+
 /* By its pool and name; the name may be another image's by now. */
 static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 {
@@ -203,7 +222,7 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	/* Is there a pool, and may we look into it?  No image has such a name. */
 	if (!name.image)
 		name.image = ".volmig";
-	found = rbd_image_look(&name, flags & INSPECT_USES, &image, err);
+	found = flags & INSPECT_USES ? look_at_users(&name, &image, err) : rbd_image_look(&name, false, &image, err);
 	if (found < 0)
 		return -1;
 	facts->path = text_format("rbd:%s%s%s", qemu->pool, qemu->image ? "/" : "", qemu->image ? qemu->image : "");

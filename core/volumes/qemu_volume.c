@@ -14,11 +14,11 @@ static int qemu_open(struct volume *vol, const struct facts *facts, unsigned fla
 	struct nbd *nbd = NULL;
 	int fd;
 
-	/* Its name may be another's by now. */
+	/* Its name may be another's by now; and who waits for a lock is not to be taken for stuck. */
 	if (qemu_is_rbd(facts)) {
 		const struct rbd_name name = qemu_rbd_name(facts);
 
-		if (rbd_image_check_id(&name, facts->qemu->id, err) < 0)
+		if (rbd_image_check_id(&name, facts->qemu->id, flags & OPEN_WRITE, err) < 0)
 			return -1;
 	}
 	if (qemu_serve(facts, flags & OPEN_WRITE, patience_ms, true, &vol->daemon, &fd, err) < 0)

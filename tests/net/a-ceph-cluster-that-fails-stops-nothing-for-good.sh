@@ -42,7 +42,7 @@ end
 is 'the monitor killed, and back: the copy goes on' $status 0
 is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two)" "$sum"
 
-begin 10s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
+begin 5s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
 "$ceph" kill "$cluster" osd STOP
 end
 is 'an OSD that does not answer: the job stops in time' $status 4

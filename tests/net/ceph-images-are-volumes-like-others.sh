@@ -53,6 +53,13 @@ ok 'RBD -> qcow2: sparse' test $? = 0
 ok 'qcow2 -> RBD' "$VOLMIG" migrate -q qcow2:b/disk-2.qcow2 "rbd:rbd/third:conf=$conf"
 is 'qcow2 -> RBD: the same' "$(rbd_sum rbd/third "$size")" "$sum"
 
+# QEMU may be killed before it has closed an image: the cluster takes its client for a living one for a while.
+ok 'a server of ours that died is no user of the source' env VOLMIG_INJECT=kill-server:1 \
+	"$VOLMIG_INJECT_BIN" migrate -q "rbd:rbd/disk-2:conf=$conf" ./b/late.img
+is 'a server of ours that died: it is moved' "$(rbd ls | grep -c disk-2) $(sum_of b/late.img)" "0 $sum"
+ok 'a server of ours that died: nor of a destination' env VOLMIG_INJECT=kill-server:1 \
+	"$VOLMIG_INJECT_BIN" migrate -q ./b/late.img "rbd:rbd/disk-2:conf=$conf"
+
 if command -v nbdkit >/dev/null; then
 	head -c "$size" /dev/urandom >disk.raw
 	nbdkit_on export file disk.raw
