@@ -227,6 +227,9 @@ static enum step_result wait_approached(struct step_context *ctx, struct virt *v
 		if (heard) {
 			heard_ns = clock_ns();
 			monitor_advance(ctx->mon, done);
+			/* What it finds the next look at each mirror obeys. */
+			if (ctx->throttle)
+				throttle_look(ctx->throttle, clock_ns(), done);
 		} else if (stall_ns && clock_ns() - heard_ns > stall_ns) {
 			err->class = ERR_STOPPED;
 			return STEP_STOPPED;
