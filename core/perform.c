@@ -251,6 +251,16 @@ static void set_socket_dir(const char *state_dir)
 	free(dir);
 }
 
+/* What is said for all moves, in a file perhaps, is no reason to refuse one. */
+static void warn_of_terms(const struct terms *terms, struct plan *plan)
+{
+	if (plan->move.online.vg && terms && (terms->rates || terms->max_latency_us))
+		text_list_add(&plan->warnings, text_format("LVM moves the bytes, and does not heed %s",
+							   !terms->max_latency_us ? "--rate-profile" :
+							   !terms->rates ? "--max-latency" :
+							   "--rate-profile and --max-latency"));
+}
+
 int perform_move(const struct request *request, const struct perform_options *options,
 		 json_t **ret_report, struct err *err)
 {
@@ -286,6 +296,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 	if (perform_plan(request, state_dir, id, INSPECT_USES, &plan, err) < 0 ||
 	    luns_check(&luns, &plan, err) < 0)
 		goto out;
+	warn_of_terms(options->terms, &plan);
 	if (options->dry_run) {
 		*ret_report = report_plan(&plan, id);
 		ret = job_check_conflicts(state_dir, id, &plan, 0, err);

@@ -18,6 +18,13 @@ stopped() {
 	must_fail 3 '... its rate is not set' "$VOLMIG" set $id bwlimit=1M
 }
 
+ok 'a profile of rates' "$VOLMIG" migrate -n --rate-profile 'else=1M' g0/v "$2"
+has '... is not heeded, which the plan says' 'does not heed --rate-profile'
+ok 'nor a latency' "$VOLMIG" migrate -n --max-latency 10ms g0/v "$2"
+has '... which it says as well' 'does not heed --max-latency'
+ok 'of a copy' "$VOLMIG" migrate -n --max-latency 10ms --rate-profile 'else=1M' g0/v "$scratch/"
+has_not '... nothing is said' 'does not heed'
+
 stopped lvconvert sync-leg "$2"
 has '... what sets it is named' 'lvchange --maxrecoveryrate RATE /dev/g0/v'
 ok '... and does' lvchange -qq -y --maxrecoveryrate 1M /dev/g0/v
