@@ -80,6 +80,12 @@ static int check_two_volumes(const struct facts *source, const struct facts *des
 	return err_next(err, "name two different volumes");
 }
 
+/* How it was named; but what is in a directory, where only that was named, by its path. */
+static const char *named(const struct facts *destination)
+{
+	return destination->dir && volume_is_file(destination) ? destination->path : destination->spec;
+}
+
 int plan_check_existing(const struct request *request, struct plan *plan, struct err *err)
 {
 	const struct facts *source = &plan->move.source, *destination = &plan->move.destination;
@@ -87,14 +93,14 @@ int plan_check_existing(const struct request *request, struct plan *plan, struct
 	char size[TEXT_SIZE_MAX];
 
 	if (request->create) {
-		err_set(err, ERR_REFUSED, destination->spec, "destination exists already");
+		err_set(err, ERR_REFUSED, named(destination), "destination exists already");
 		return err_next(err, "leave --create out to write onto it");
 	}
 	if (check_two_volumes(source, destination, err) < 0 ||
-	    guests_check_unused(destination, NULL, destination->spec, " first", err) < 0)
+	    guests_check_unused(destination, NULL, named(destination), " first", err) < 0)
 		return -1;
 	if (!request->into_existing && (request->command == COMMAND_MIGRATE || holds)) {
-		err_set(err, ERR_REFUSED, destination->spec, "destination exists (%s, %s)",
+		err_set(err, ERR_REFUSED, named(destination), "destination exists (%s, %s)",
 			text_size(destination->bytes, size), holds ? holds : "no known signature");
 		return err_next(err, "use --into-existing to overwrite it");
 	}

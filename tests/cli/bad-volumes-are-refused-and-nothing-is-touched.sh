@@ -60,6 +60,10 @@ for command in migrate 'copy --create'; do
 	refuses 3 "$command: /dev/null as destination" 'is a character device' "$VOLMIG" "$@" ./a /dev/null
 	refuses 3 "$command: a FIFO as destination" 'is a FIFO' "$VOLMIG" "$@" ./a ./fifo
 	refuses 3 "$command: a destination that exists" 'destination exists' "$VOLMIG" "$@" ./a ./same-size
+	mkdir full && cp same-size full/a
+	refuses 3 "$command: one in a directory, which is named" "$work/full/a: destination exists" \
+		"$VOLMIG" "$@" ./a ./full/
+	rm -r full
 
 	# Found although only the directory was named.
 	for there in file directory dangling FIFO; do
