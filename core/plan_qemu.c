@@ -20,21 +20,20 @@ int plan_check_qemu(const struct facts *facts, struct err *err)
 }
 
 /* Whatever stands on it would be lost with it. */
-static int check_overlays(const struct facts *facts, const char *what, struct err *err)
+static int check_overlays(const struct facts *facts, const char *what, const char *way_out, struct err *err)
 {
 	if (!facts->overlays.count)
 		return 0;
 	err_set(err, ERR_REFUSED, facts->spec, "is the backing file of %s, and so cannot be %s",
 		facts->overlays.items[0], what);
-	return err_next(err, "rebase that image first (qemu-img rebase), or use %s",
-			!strcmp(what, "overwritten") ? "another destination" : "--keep-source");
+	return err_next(err, "rebase that image first (qemu-img rebase), or use %s", way_out);
 }
 
 int plan_check_overwritten(const struct facts *destination, struct err *err)
 {
 	const struct qemu_facts *qemu = destination->qemu;
 
-	if (check_overlays(destination, "overwritten", err) < 0)
+	if (check_overlays(destination, "overwritten", "another destination", err) < 0)
 		return -1;
 	if (!qemu)
 		return 0;
@@ -51,7 +50,7 @@ int plan_check_removal(const struct move *move, struct err *err)
 	const struct facts *source = &move->source;
 
 	if ((move->remove || move->wipe != WIPE_NONE) &&
-	    check_overlays(source, move->remove ? "removed" : "wiped", err) < 0)
+	    check_overlays(source, move->remove ? "removed" : "wiped", "--keep-source", err) < 0)
 		return -1;
 	if (!source->qemu || qemu_is_lun(source))
 		return 0;
