@@ -75,6 +75,8 @@ static int check_source(const struct job *job, const struct move *move, struct e
 	unsigned flags = INSPECT_USES | INSPECT_OUTSIDE | INSPECT_DEVICE;
 	int ret = -1;
 
+	if (!live->uuid)
+		flags |= INSPECT_SETTLED;
 	if (volume_inspect_again(was, flags, &now, err) < 0) {
 		err->class = ERR_REFUSED;
 		if (!*err->next)
@@ -111,7 +113,8 @@ static int check_target(const struct job *job, const struct move *move, struct e
 	/* QEMU may have the only connection that its server takes; the steps look by libvirt. */
 	if (move->live.uuid && job->written && facts_remote(&move->destination))
 		return 0;
-	if (volume_inspect_again(&move->destination, INSPECT_USES, &target, err) < 0)
+	if (volume_inspect_again(&move->destination, INSPECT_USES | (move->live.uuid ? 0 : INSPECT_SETTLED),
+				 &target, err) < 0)
 		goto out;
 	if (!target.kind) {
 		err_set(err, ERR_REFUSED, target.path, "the destination is not there");

@@ -158,7 +158,7 @@ static int check_not_taken_up(const struct step_context *ctx, struct err *err)
 	struct facts now = { 0 };
 	int ret = -1;
 
-	if (step_inspect_target(ctx, path, INSPECT_USES | INSPECT_OUTSIDE, &now, err) < 0)
+	if (step_inspect_target(ctx, path, INSPECT_USES | INSPECT_OUTSIDE | INSPECT_SETTLED, &now, err) < 0)
 		goto out;
 	if (guests_check_unused(&now, NULL, path, " first", err) < 0)
 		goto out;

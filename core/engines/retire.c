@@ -104,7 +104,7 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 {
 	const struct facts *was = &ctx->move->source;
 	bool goes = ctx->move->remove || ctx->move->wipe != WIPE_NONE;
-	unsigned flags = INSPECT_USES | how_to_look(ctx->move) | (goes ? INSPECT_OVERLAYS : 0);
+	unsigned flags = INSPECT_USES | INSPECT_SETTLED | how_to_look(ctx->move) | (goes ? INSPECT_OVERLAYS : 0);
 	struct facts now = { 0 };
 	char *why = NULL, *uses = NULL;
 	int ret = -1;
@@ -230,7 +230,7 @@ static void target_way_out(const struct step_context *ctx, const char *before, s
 int step_check_target(struct step_context *ctx, bool unused, struct err *err)
 {
 	struct facts *target = &ctx->record->target;
-	unsigned flags = how_to_look(ctx->move) | (unused ? INSPECT_USES : 0);
+	unsigned flags = how_to_look(ctx->move) | (unused ? INSPECT_USES | INSPECT_SETTLED : 0);
 	char *path = NULL;
 	struct facts now = { 0 };
 	char *why = NULL;

@@ -197,13 +197,16 @@ static int look_for_image(struct qemu_name *name, const struct spec *spec, unsig
 
 /*
  * A client that has died is one of those that have the image open until the
- * cluster finds out.  Where it may be ours, that is waited for.
+ * cluster finds out.  Where it may be ours, or that of this job's last run
+ * (INSPECT_SETTLED), that is waited for.
  */
-static int look_at_users(const struct rbd_name *name, struct rbd_image *image, struct err *err)
+static int look_at_users(const struct rbd_name *name, unsigned flags, struct rbd_image *image, struct err *err)
 {
+	uint64_t settled_ns = clock_ns() + (flags & INSPECT_SETTLED ? WATCH_MS * 1000000ULL : 0);
 	int found = rbd_image_look(name, true, image, err);
 
-	while (found > 0 && image->watchers.count && qemu_daemon_died_within(WATCH_MS) && !interrupt_requested()) {
+	while (found > 0 && image->watchers.count && !interrupt_requested() &&
+	       (qemu_daemon_died_within(WATCH_MS) || clock_ns() < settled_ns)) {
 		rbd_image_free(image);
 		clock_sleep_ms(500);
 		found = rbd_image_look(name, true, image, err);
@@ -222,7 +225,7 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	/* Is there a pool, and may we look into it?  No image has such a name. */
 	if (!name.image)
 		name.image = ".volmig";
-	found = flags & INSPECT_USES ? look_at_users(&name, &image, err) : rbd_image_look(&name, false, &image, err);
+	found = flags & INSPECT_USES ? look_at_users(&name, flags, &image, err) : rbd_image_look(&name, false, &image, err);
 	if (found < 0)
 		return -1;
 	facts->path = text_format("rbd:%s%s%s", qemu->pool, qemu->image ? "/" : "", qemu->image ? qemu->image : "");

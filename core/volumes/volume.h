@@ -162,6 +162,13 @@ enum inspect_flags {
 	 * looked for anyway.)
 	 */
 	INSPECT_OVERLAYS = 8,
+
+	/*
+	 * volume_inspect_again() with uses, of an RBD image: to its cluster a
+	 * client that has died is there for half a minute yet, and it may be the
+	 * server of the job's last run.  Wait for it to go.
+	 */
+	INSPECT_SETTLED = 16,
 };
 
 /*
