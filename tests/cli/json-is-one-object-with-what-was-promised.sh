@@ -112,7 +112,7 @@ failed() {
 refused() {
 	fresh
 	cp a/v b/v
-	failed 3 refused 'command="migrate"' 'error.object="./b/"' 'error.source_state="untouched"' \
+	failed 3 refused 'command="migrate"' 'error.object=".*/b/v"' 'error.source_state="untouched"' \
 		'error.destination_state="untouched"' 'error.next=".*--into-existing.*"' \
 		-- "$VOLMIG" migrate --json ./a/v ./b/
 	failed 3 refused 'command="migrate"' 'error.object="./nothing"' \
