@@ -368,10 +368,9 @@ static int make_job(const char *state_dir, const char *id, struct plan *plan,
 	if (take_lock(job, O_CREAT, err) < 0 ||
 	    journal_create(&job->journal, path, err) < 0 ||
 	    target_from_plan(job, err) < 0 ||
-	    /* Durable with the first step's begin: before that there is nothing to undo. */
-	    journal_note(job->journal,
-			 json_pack("{s:s, s:s, s:s, s:o}", "rec", "plan", "job", id, "boot",
-				   uuid_of_boot(boot), "plan", plan_to_json(plan)), err) < 0 ||
+	    journal_append(job->journal,
+			   json_pack("{s:s, s:s, s:s, s:o}", "rec", "plan", "job", id, "boot",
+				     uuid_of_boot(boot), "plan", plan_to_json(plan)), err) < 0 ||
 	    sync_dir(job->dir, err) < 0 || sync_dir(jobs, err) < 0) {
 		unlink(path);
 		unlink(lock);

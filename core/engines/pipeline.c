@@ -429,8 +429,7 @@ static void loop(struct pipeline *p)
 
 static unsigned choose_depth(const struct pipeline *p)
 {
-	uint64_t bytes = p->files[0].end - min_u64(p->mark.offset, p->files[0].end);
-	uint64_t leaves = bytes ? (bytes + LEAF_BYTES - 1) / LEAF_BYTES : 1;
+	uint64_t leaves = (p->files[0].end - min_u64(p->mark.offset, p->files[0].end)) / LEAF_BYTES + 1;
 	unsigned depth = p->opt->depth;
 	bool rotational = false;
 
@@ -443,22 +442,8 @@ static unsigned choose_depth(const struct pipeline *p)
 	return (unsigned)min_u64(depth, leaves);
 }
 
-/*
- * A leaf or less of regular files: not worth the making of a ring.  (What a
- * device does not answer must be given up on, which only a ring can; a file
- * system whose disk does not answer has held us up before we come here.)
- */
-static bool is_brief(const struct pipeline *p)
-{
-	for (unsigned f = 0; f < p->file_count; f++)
-		if (strcmp(p->files[f].vol->ops->kind, "file") != 0)
-			return false;
-	return p->depth == 1;
-}
-
 static int setup(struct pipeline *p, struct err *err)
 {
-	const char *engine = p->opt->engine;
 	struct ioq_file files[2];
 	int r;
 
@@ -491,9 +476,7 @@ static int setup(struct pipeline *p, struct err *err)
 	r = slots_init(&p->slots, p->buffers ? p->depth : 0, p->buffers);
 	if (r < 0)
 		return err_sys(err, -r, NULL, "cannot allocate memory for I/O");
-	if (!engine && is_brief(p))
-		engine = IOQ_BRIEF;
-	return ioq_open(&p->q, engine, files, p->file_count, p->slots.memory, p->slots.size,
+	return ioq_open(&p->q, p->opt->engine, files, p->file_count, p->slots.memory, p->slots.size,
 			PIPELINE_REQUESTS + 1, err);
 }
 

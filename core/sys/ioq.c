@@ -28,9 +28,8 @@ static const char *reason_of(int number, char buf[static 64])
 static int open_plain(struct ioq **ret, const char *engine, const struct ioq_setup *setup,
 		      struct err *err)
 {
-	bool brief = engine && !strcmp(engine, IOQ_BRIEF);
-	const char *variable = engine && !brief ? NULL : getenv("VOLMIG_IO");
-	const char *want = variable && *variable ? variable : brief ? "sync" : engine;
+	const char *variable = engine ? NULL : getenv("VOLMIG_IO");
+	const char *want = variable && *variable ? variable : engine;
 	const char *reason = variable && *variable ? "VOLMIG_IO=sync" : "";
 	char buf[64];
 	int r;

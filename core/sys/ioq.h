@@ -37,15 +37,12 @@ struct ioq_result {
 
 struct ioq;
 
-#define IOQ_BRIEF "brief"
-
 /*
  * Open a queue over files and over one block of page-aligned memory.
  *
  * engine is "uring", "sync", or NULL: what the environment variable VOLMIG_IO
  * says, else io_uring where the kernel has it and allows it (sysctl, seccomp),
- * else pread and pwrite.  IOQ_BRIEF is as NULL, but there will be a few
- * requests only: io_uring just where VOLMIG_IO says so.  depth is the most requests in flight.  What is an
+ * else pread and pwrite.  depth is the most requests in flight.  What is an
  * export is none of that engine's business, but goes to its server.
  */
 int ioq_open(struct ioq **ret, const char *engine, const struct ioq_file *files, unsigned file_count,
