@@ -121,7 +121,8 @@ static json_t *request(const char *what)
 	return json_pack("{s:s}", "do", what);
 }
 
-static int look(const struct rbd_name *name, bool watchers, bool free_lock, struct rbd_image *ret_image,
+/* free_id: the lock of the image of that id is to be free; or NULL. */
+static int look(const struct rbd_name *name, bool watchers, const char *free_id, struct rbd_image *ret_image,
 		struct err *err)
 {
 	json_t *info = NULL, *what = request("look");
@@ -129,8 +130,9 @@ static int look(const struct rbd_name *name, bool watchers, bool free_lock, stru
 	size_t i;
 
 	json_put(what, "watchers", json_boolean(watchers));
-	json_put(what, "free", json_boolean(free_lock));
-	if (ask(name, what, "cannot look at the image", free_lock ? LOCK_MS : LOOK_MS, &info, err) < 0) {
+	if (free_id)
+		json_put(what, "free", json_string(free_id));
+	if (ask(name, what, "cannot look at the image", free_id ? LOCK_MS : LOOK_MS, &info, err) < 0) {
 		if (err->class != ERR_FAILED || err->number != ENOENT)
 			return -1;
 		*err = (struct err)ERR_INIT;
@@ -159,13 +161,13 @@ static int look(const struct rbd_name *name, bool watchers, bool free_lock, stru
 
 int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err)
 {
-	return look(name, watchers, false, ret_image, err);
+	return look(name, watchers, NULL, ret_image, err);
 }
 
 int rbd_image_check_id(const struct rbd_name *name, const char *id, bool free_lock, struct err *err)
 {
 	struct rbd_image image = { 0 };
-	int found = look(name, false, free_lock, &image, err);
+	int found = look(name, false, free_lock ? id : NULL, &image, err);
 
 	if (found == 0)
 		err_set(err, ERR_REFUSED, name->image, "is gone");

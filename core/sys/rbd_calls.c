@@ -26,7 +26,7 @@
 	FUNCTION(rados_create) FUNCTION(rados_conf_read_file) FUNCTION(rados_conf_set) FUNCTION(rados_connect) \
 	FUNCTION(rados_ioctx_create) FUNCTION(rados_ioctx_destroy)
 #define RBD_FUNCTIONS(FUNCTION) \
-	FUNCTION(rbd_open) FUNCTION(rbd_open_read_only) FUNCTION(rbd_close) FUNCTION(rbd_stat) FUNCTION(rbd_get_id) \
+	FUNCTION(rbd_open_by_id) FUNCTION(rbd_open_read_only) FUNCTION(rbd_close) FUNCTION(rbd_stat) FUNCTION(rbd_get_id) \
 	FUNCTION(rbd_get_size) FUNCTION(rbd_get_parent) FUNCTION(rbd_linked_image_spec_cleanup) \
 	FUNCTION(rbd_snap_spec_cleanup) FUNCTION(rbd_snap_list) FUNCTION(rbd_snap_list_end) \
 	FUNCTION(rbd_watchers_list) FUNCTION(rbd_watchers_list_cleanup) FUNCTION(rbd_diff_iterate2) \
@@ -263,10 +263,10 @@ static json_t *list(rados_ioctx_t pool, const char *prefix)
  * a client that lives it is asked for, one that has died loses it when its
  * watch has run out (osd_client_watch_timeout, 30 s).
  */
-static int take_lock(rados_ioctx_t pool, const char *name)
+static int take_lock(rados_ioctx_t pool, const char *id)
 {
 	rbd_image_t image;
-	int r = lib.rbd_open(pool, name, &image, NULL);
+	int r = lib.rbd_open_by_id(pool, id, &image, NULL);
 
 	if (r < 0)
 		return r;
@@ -275,18 +275,21 @@ static int take_lock(rados_ioctx_t pool, const char *name)
 	return r;
 }
 
-/* What opens the image next shall not have to wait for a lock. */
-static json_t *free_lock(rados_ioctx_t pool, const char *name, rbd_image_t image, json_t *answer)
+/* What opens the image next shall not have to wait for a lock.  Another image's is none of ours. */
+static json_t *free_lock(rados_ioctx_t pool, const char *id, rbd_image_t image, json_t *answer)
 {
 	rbd_lock_mode_t mode;
 	char *owners[1];
 	size_t room = 1;
-	int r = lib.rbd_lock_get_owners(image, &mode, owners, &room);
+	int r;
 
+	if (strcmp(json_get_string(answer, "id") ?: "", id))
+		return answer;
+	r = lib.rbd_lock_get_owners(image, &mode, owners, &room);
 	/* ENOENT: nobody has it; EINVAL: the image is one without such a lock. */
 	if (r == 0 && room > 0) {
 		lib.rbd_lock_get_owners_cleanup(owners, room);
-		r = take_lock(pool, name);
+		r = take_lock(pool, id);
 	}
 	if (r >= 0 || r == -ENOENT || r == -EINVAL)
 		return answer;
@@ -296,6 +299,7 @@ static json_t *free_lock(rados_ioctx_t pool, const char *name, rbd_image_t image
 
 static json_t *do_on_image(rados_ioctx_t pool, const char *what, const char *name, const json_t *request)
 {
+	const char *free_id = json_get_string(request, "free");
 	rbd_image_t image;
 	json_t *answer;
 	int r = lib.rbd_open_read_only(pool, name, &image, NULL);
@@ -303,8 +307,8 @@ static json_t *do_on_image(rados_ioctx_t pool, const char *what, const char *nam
 	if (r < 0)
 		return failed(RBD_AT_IMAGE, r);
 	answer = strcmp(what, "du") ? look(image, request) : du(image);
-	if (json_get_bool(request, "free") && !json_object_get(answer, "error"))
-		answer = free_lock(pool, name, image, answer);
+	if (free_id && !json_object_get(answer, "error"))
+		answer = free_lock(pool, free_id, image, answer);
 	lib.rbd_close(image);
 	return answer;
 }

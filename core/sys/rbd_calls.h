@@ -21,7 +21,8 @@
  *
  * A request: "do" (look, du, create, rename, remove, list), "pool", "image",
  * "connect_s" and "operation_s" (how long the cluster may take for each), and
- * what do needs: "watchers" and "free" (booleans), "bytes", "to", "prefix".
+ * what do needs: "watchers" (a boolean), "free" (the id of the image whose lock
+ * nobody shall have), "bytes", "to", "prefix".
  * An answer: what was asked for, or "error", an errno, and "at".
  */
 _Noreturn void rbd_calls_serve(int talk, const char *conf, const char *user);
