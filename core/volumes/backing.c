@@ -189,8 +189,7 @@ static int look_into(const char *path, const struct stat *st, const struct known
 	error = read_header(path, &known->below);
 	known->changed = st->st_ctim;
 	/* A device's node does not change when what is on it does. */
-	known->settled = !error && S_ISREG(st->st_mode) &&
-			 (now.tv_sec > st->st_ctim.tv_sec + SETTLED_S || now.tv_sec < st->st_ctim.tv_sec);
+	known->settled = !error && S_ISREG(st->st_mode) && now.tv_sec > st->st_ctim.tv_sec + SETTLED_S;
 	*ret = known;
 	return error;
 }
