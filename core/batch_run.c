@@ -352,20 +352,16 @@ static void count_job(const struct batch *batch, const struct batch_item *item, 
 	batch->options->reader->release(&move);
 }
 
-/* The next line that may begin now, or count; *ret_later: there are some for later. */
-static size_t next_item(const struct batch *batch, size_t from, bool *ret_later)
+/* The next line that may begin now, or count. */
+static size_t next_item(const struct batch *batch, size_t from)
 {
 	uint64_t now = clock_ns();
 
-	*ret_later = false;
 	for (size_t i = from; i < batch->count; i++) {
 		const struct batch_item *item = &batch->items[i];
 
-		if (item->state != BATCH_WAITS)
-			continue;
-		if (item->not_before_ns <= now)
+		if (item->state == BATCH_WAITS && item->not_before_ns <= now)
 			return i;
-		*ret_later = true;
 	}
 	return batch->count;
 }
@@ -373,10 +369,8 @@ static size_t next_item(const struct batch *batch, size_t from, bool *ret_later)
 /* Is it the turn of the one that waits at its gate?  One that is tried again may be before it by now. */
 static bool may_begin_ahead(const struct running *run)
 {
-	bool later;
-
 	return run->ahead && !run->stopping && !interrupt_requested() && run->count < run->most &&
-	       next_item(run->batch, run->first, &later) == run->ahead->item;
+	       next_item(run->batch, run->first) == run->ahead->item;
 }
 
 static void end_child(struct running *run, struct child *child)
@@ -463,8 +457,7 @@ static void pass_stop_on(struct running *run)
 static void begin_those_that_may(struct running *run)
 {
 	while (!run->stopping && run->count < run->most) {
-		bool later;
-		size_t i = next_item(run->batch, run->first, &later);
+		size_t i = next_item(run->batch, run->first);
 		int error = 0;
 
 		if (run->ahead && run->ahead->item != i)
@@ -484,9 +477,8 @@ static void begin_those_that_may(struct running *run)
 /* Where that fails it is tried again, and told of, when the turn has come. */
 static void start_ahead(struct running *run)
 {
-	bool later;
 	size_t i = run->stopping || run->ahead || !run->count ? run->batch->count :
-		   next_item(run->batch, run->first, &later);
+		   next_item(run->batch, run->first);
 
 	if (i < run->batch->count)
 		start(run, i);
