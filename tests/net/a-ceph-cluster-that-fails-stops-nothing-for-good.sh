@@ -5,24 +5,16 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
 . "$TOP/tests/qemu.sh"
+. "$TOP/tests/ceph.sh"
 requires qemu-img qemu-storage-daemon jq timeout
-ceph="$TOP/tests/lab/ceph-lab"
-missing=$("$ceph" missing)
-[ -z "$missing" ] || skip_all "needs the packages $missing"
-qemu-img --help | grep -qw rbd || skip_all 'needs the package qemu-block-extra'
+requires_ceph
 
 mkdir a b
 size=33554432
 image a/web.img "$size"
 sum=$(sum_of a/web.img)
 
-cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
-at_exit "'$ceph' stop '$cluster'"
-"$ceph" start "$cluster" -o bluestore >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-conf=$cluster/ceph.conf
-rbd_sum() {
-	timeout 60 rbd --conf "$conf" export --no-progress "$1" - 2>/dev/null | head -c "$size" | md5sum
-}
+start_cluster -o bluestore
 
 begin 60s migrate ./a/web.img "rbd:rbd/one:conf=$conf" --keep-source
 "$ceph" kill "$cluster" osd KILL
@@ -32,7 +24,7 @@ sleep 2
 "$ceph" restart "$cluster" osd
 end
 is 'both killed, and the OSD back: the copy goes on by itself' $status 0
-is 'both killed, and the OSD back: what is there is whole' "$(rbd_sum rbd/one)" "$sum"
+is 'both killed, and the OSD back: what is there is whole' "$(rbd_sum rbd/one "$size")" "$sum"
 
 begin 60s migrate ./a/web.img "rbd:rbd/two:conf=$conf" --keep-source
 "$ceph" kill "$cluster" mon KILL
@@ -40,7 +32,7 @@ sleep 2
 "$ceph" restart "$cluster" mon
 end
 is 'the monitor killed, and back: the copy goes on' $status 0
-is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two)" "$sum"
+is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two "$size")" "$sum"
 
 begin 5s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
 "$ceph" kill "$cluster" osd STOP
@@ -58,7 +50,7 @@ for try in 1 2 3 4 5 6 7 8; do
 	sleep 5
 done
 ok "an OSD that answers again: resumed (attempt $try)" "$VOLMIG" resume -q "$(jobs_of)"
-is 'an OSD that answers again: what is there is whole' "$(rbd_sum rbd/three)" "$sum"
+is 'an OSD that answers again: what is there is whole' "$(rbd_sum rbd/three "$size")" "$sum"
 is 'an OSD that answers again: the source is gone' "$(find a -name web.img)" ''
 "$ceph" stop "$cluster"
 

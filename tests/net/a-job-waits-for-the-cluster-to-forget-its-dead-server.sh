@@ -4,18 +4,12 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
 . "$TOP/tests/qemu.sh"
+. "$TOP/tests/ceph.sh"
 requires qemu-img qemu-storage-daemon timeout
-ceph="$TOP/tests/lab/ceph-lab"
-missing=$("$ceph" missing)
-[ -z "$missing" ] || skip_all "needs the packages $missing"
-qemu-img --help | grep -qw rbd || skip_all 'needs the package qemu-block-extra'
+requires_ceph
 env --block-signal=TERM true 2>/dev/null || skip_all 'needs an env(1) that blocks signals'
 
-cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
-at_exit "'$ceph' stop '$cluster'"
-"$ceph" start "$cluster" >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-conf=$cluster/ceph.conf
-unset CEPH_CONF CEPH_ARGS
+start_cluster
 
 # Servers that do not close what they have when their job dies; and who they are.
 real=$(command -v qemu-storage-daemon)

@@ -3,21 +3,12 @@
 # What has the name of a job's unfinished RBD image and is not the job's is not removed, nor what came of it.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
+. "$TOP/tests/ceph.sh"
 requires qemu-img qemu-storage-daemon timeout
 requires_faults
-ceph="$TOP/tests/lab/ceph-lab"
-missing=$("$ceph" missing)
-[ -z "$missing" ] || skip_all "needs the packages $missing"
-qemu-img --help | grep -qw rbd || skip_all 'needs the package qemu-block-extra'
+requires_ceph
 
-cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
-at_exit "'$ceph' stop '$cluster'"
-"$ceph" start "$cluster" >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-conf=$cluster/ceph.conf
-rbd() {
-	timeout 60 rbd --conf "$conf" "$@"
-}
-unset CEPH_CONF CEPH_ARGS
+start_cluster
 
 image web.img 4194304
 id=11111111-2222-4333-8444-555555555555

@@ -4,27 +4,12 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
 . "$TOP/tests/qemu.sh"
+. "$TOP/tests/ceph.sh"
 . "$TOP/tests/net.sh"
 requires qemu-img qemu-storage-daemon jq timeout
-ceph="$TOP/tests/lab/ceph-lab"
-missing=$("$ceph" missing)
-[ -z "$missing" ] || skip_all "needs the packages $missing"
-qemu-img --help | grep -qw rbd || skip_all 'needs the package qemu-block-extra'
+requires_ceph
 
-cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
-at_exit "'$ceph' stop '$cluster'"
-"$ceph" start "$cluster" -a cephx >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-conf=$cluster/ceph.conf
-# The tools of the test; volmig is told by conf=.
-rbd() {
-	timeout 60 rbd --conf "$conf" "$@"
-}
-unset CEPH_CONF CEPH_ARGS
-
-# The sum of the first BYTES of an image.
-rbd_sum() {
-	rbd export --no-progress "$1" - 2>/dev/null | head -c "$2" | md5sum
-}
+start_cluster -a cephx
 
 mkdir a b
 size=20971520

@@ -4,6 +4,7 @@
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/moves.sh"
 . "$TOP/tests/qemu.sh"
+. "$TOP/tests/ceph.sh"
 requires qemu-img qemu-storage-daemon
 bin=$VOLMIG_INJECT_BIN
 
@@ -13,18 +14,7 @@ sum=$(sum_of original)
 qemu-img convert -f raw -O qcow2 original original.qcow2
 
 # A Ceph cluster for "rbd-new" and "rbd-out".
-ceph="$TOP/tests/lab/ceph-lab"
 cluster=
-unset CEPH_CONF CEPH_ARGS
-start_cluster() {
-	cluster=$(mktemp -d /tmp/volmig-ceph.XXXXXX) || exit 99
-	at_exit "'$ceph' stop '$cluster'"
-	"$ceph" start "$cluster" >"$scratch/ceph" 2>&1 || { cat "$scratch/ceph"; exit 1; }
-	conf=$cluster/ceph.conf
-}
-rbd() {
-	timeout 60 rbd --conf "$conf" "$@"
-}
 images() {
 	rbd ls | tr '\n' ' '
 }
@@ -115,9 +105,9 @@ for kind in ${KINDS:-new out rbd-new rbd-out}; do
 	esac
 	case $kind in
 	rbd-*)
-		missing=$("$ceph" missing)
-		if [ -n "$missing" ] || ! qemu-img --help | grep -qw rbd; then
-			skip "$kind: images of a Ceph cluster" "needs the packages ${missing:-qemu-block-extra}"
+		lacking=$(no_ceph)
+		if [ -n "$lacking" ]; then
+			skip "$kind: images of a Ceph cluster" "$lacking"
 			continue
 		fi
 		[ -n "$cluster" ] || start_cluster
