@@ -12,6 +12,29 @@
 #include "volumes/qemu.h"
 #include "volumes/volume.h"
 
+#define SECOND 1000000000ULL
+#define BEFORE_EPOCH 2147483648ULL	/* seconds: the earliest that 32 bits can tell */
+
+int64_t volume_time(int64_t seconds, uint32_t nanoseconds)
+{
+	return (int64_t)((uint64_t)seconds * SECOND + nanoseconds);
+}
+
+uint64_t volume_time_order(int64_t time)
+{
+	return (uint64_t)time + BEFORE_EPOCH * SECOND;
+}
+
+struct timespec volume_timespec(int64_t time)
+{
+	uint64_t since = volume_time_order(time);
+
+	return (struct timespec){
+		.tv_sec = (time_t)(since / SECOND) - (time_t)BEFORE_EPOCH,
+		.tv_nsec = (long)(since % SECOND),
+	};
+}
+
 enum field_type {
 	FIELD_NAME,		/* char *, owned */
 	FIELD_U64,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files that look at volumes share: volume.c and lv_look.c. */
+/* What the files that look at volumes share: volume.c, directory.c, lv_look.c, qemu_look.c. */
 #ifndef VOLUMES_LOOK_H
 #define VOLUMES_LOOK_H
 
