@@ -242,7 +242,7 @@ check-all:
 programs-unit programs-unit-valgrind: $(call only,$(units:%=$(B)/inject/%))
 programs-unit-san: $(call only,$(units:%=$(B)/san-inject/%))
 programs-cli programs-net programs-block programs-lvm: $(B)/plain/volmig $(B)/inject/volmig
-programs-block: $(B)/inject/test_dm
+programs-block: $(B)/inject/test_dm $(B)/inject/test_backing
 programs-live: $(B)/plain/volmig $(B)/inject/volmig $(live_tools)
 programs-cli-san: $(B)/san/volmig $(B)/san-inject/volmig
 programs-fuzz: $(call only,$(fuzzers:%=$(B)/san-inject/%))

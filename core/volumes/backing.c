@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <linux/magic.h>
 #include <search.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "support/clock.h"
@@ -22,6 +24,14 @@
 #define KNOWN_MAX 65536
 #define AGE_NS 500000000U	/* for so long what was read of a directory is believed */
 #define SETTLED_S 3		/* file systems count time in 2 s at worst: what is younger may change unseen */
+
+/*
+ * Those that stamp what changes with this kernel's coarse clock, to the
+ * nanosecond unless ext4's inodes are of the short kind.
+ */
+static const unsigned long stamped_by_our_clock[] = {
+	EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
+};
 
 /* ---- one header ---- */
 
@@ -100,8 +110,18 @@ static void add_data_file(struct text_list *list, const char *path, const unsign
 	}
 }
 
+static bool is_stamped_by_our_clock(int fd)
+{
+	struct statfs fs;
+
+	for (size_t i = 0; fstatfs(fd, &fs) == 0 && i < sizeof(stamped_by_our_clock) / sizeof(*stamped_by_our_clock); i++)
+		if (stamped_by_our_clock[i] == ((unsigned long)fs.f_type & 0xffffffff))
+			return true;
+	return false;
+}
+
 /* What the image says itself; 0, or -errno: it cannot be read. */
-static int read_header(const char *path, struct text_list *list)
+static int read_header(const char *path, struct text_list *list, bool *ret_our_clock)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret = 0;
 	unsigned char header[HEADER_BYTES];
@@ -111,6 +131,7 @@ static int read_header(const char *path, struct text_list *list)
 
 	if (fd < 0)
 		return -errno;
+	*ret_our_clock = is_stamped_by_our_clock(fd);
 	got = pread(fd, header, sizeof(header), 0);
 	if (got < 0)
 		ret = -errno;
@@ -159,18 +180,35 @@ static void free_known(void *node)
 	free(known);
 }
 
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/* What was read of it and holds still, or NULL; it stays valid until the next call of look_into(). */
+static const struct known *recall(const struct stat *st)
+{
+	const struct known key = { .dev = st->st_dev, .ino = st->st_ino };
+	struct known **found = tfind(&key, &tree, by_identity);
+
+	return found && (*found)->settled && (*found)->changed.tv_sec == st->st_ctim.tv_sec &&
+	       (*found)->changed.tv_nsec == st->st_ctim.tv_nsec ? *found : NULL;
+}
+
 /* 0, and *ret has what the file says; it stays valid until the next call.  -errno: it cannot be read. */
 static int look_into(const char *path, const struct stat *st, const struct known **ret)
 {
 	const struct known key = { .dev = st->st_dev, .ino = st->st_ino };
-	struct known **found = tfind(&key, &tree, by_identity), *known = found ? *found : NULL;
+	struct known **found, *known;
 	struct timespec now;
+	bool our_clock = false;
 	int error;
 
-	*ret = known;
-	if (known && known->settled && known->changed.tv_sec == st->st_ctim.tv_sec &&
-	    known->changed.tv_nsec == st->st_ctim.tv_nsec)
+	*ret = recall(st);
+	if (*ret)
 		return 0;
+	found = tfind(&key, &tree, by_identity);
+	known = found ? *found : NULL;
 	if (!known) {
 		if (tree_count >= KNOWN_MAX) {
 			tdestroy(tree, free_known);
@@ -184,12 +222,14 @@ static int look_into(const char *path, const struct stat *st, const struct known
 			abort();
 		tree_count++;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
+	/* Before it is read: whatever changes from now on bears this time or a later one. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	text_list_free(&known->below);
-	error = read_header(path, &known->below);
+	error = read_header(path, &known->below, &our_clock);
 	known->changed = st->st_ctim;
 	/* A device's node does not change when what is on it does. */
-	known->settled = !error && S_ISREG(st->st_mode) && now.tv_sec > st->st_ctim.tv_sec + SETTLED_S;
+	known->settled = !error && S_ISREG(st->st_mode) && (our_clock && st->st_ctim.tv_nsec ?
+			 is_later(&now, &st->st_ctim) : now.tv_sec > st->st_ctim.tv_sec + SETTLED_S);
 	*ret = known;
 	return error;
 }
@@ -224,18 +264,23 @@ struct directory {
 
 static struct directory directories[8];
 
-static void look_at_file(struct directory *directory, const char *path, const struct stat *st)
+static void look_at_file(struct directory *directory, const char *name, const struct stat *st)
 {
-	const struct known *known;
-	/* Too short for a header: nothing can stand there. */
-	int error = st->st_size < HEADER_LEAST ? 0 : look_into(path, st, &known);
+	const struct known *known = recall(st);
+	char *path;
+	int error;
 
-	if (error && error != -ENOENT) {
-		if (!directory->unseen)
-			directory->unseen = text_format("%s cannot be read: %s", path, strerror(-error));
-	} else if (!error && st->st_size >= HEADER_LEAST && known->below.count) {
-		text_list_add(&directory->images, text_copy(path));
-	}
+	/* Nearly all are known, and nothing. */
+	if (known && !known->below.count)
+		return;
+	path = text_format("%s/%s", strcmp(directory->path, "/") ? directory->path : "", name);
+	error = look_into(path, st, &known);
+	if (error && error != -ENOENT && !directory->unseen)
+		directory->unseen = text_format("%s cannot be read: %s", path, strerror(-error));
+	if (!error && known->below.count)
+		text_list_add(&directory->images, path);
+	else
+		free(path);
 }
 
 static void read_directory(struct directory *directory)
@@ -258,10 +303,9 @@ static void read_directory(struct directory *directory)
 			directory->unseen = text_format("%s has more than %d files", path, FILES_MAX);
 			break;
 		}
-		char *name = text_format("%s/%s", strcmp(path, "/") ? path : "", entry->d_name);
-
-		look_at_file(directory, name, &st);
-		free(name);
+		/* Too short for a header: nothing can stand there. */
+		if (st.st_size >= HEADER_LEAST)
+			look_at_file(directory, entry->d_name, &st);
 	}
 	if (dir)
 		closedir(dir);
