@@ -225,6 +225,46 @@ static int draw_number(int lock, uint64_t *ret)
 	return pwrite(lock, text, (size_t)n, 0) == n ? 0 : -1;
 }
 
+/*
+ * The file of a ticket, locked; -1 and errno.  Under the queue's lock.
+ *
+ * The last one that was given back is taken where there is one: a file system
+ * that has to step around what was removed just now makes files the more
+ * slowly the more jobs there were.
+ */
+static int open_ticket(const struct ticket *ticket)
+{
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+	char *spare = text_format("%s/spare", ticket->dir);
+	int fd = rename(spare, ticket->path) == 0 ? open(ticket->path, flags, 0600) : -1;
+
+	free(spare);
+	/* Somebody may be looking at it just then. */
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	unlink(ticket->path);
+	fd = open(ticket->path, flags, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Without its lock first, so that whoever takes the file up need not wait for us. */
+static void give_back(struct ticket *ticket)
+{
+	char *spare = text_format("%s/spare", ticket->dir);
+
+	flock(ticket->fd, LOCK_UN);
+	if (rename(ticket->path, spare) < 0)
+		unlink(ticket->path);
+	close(ticket->fd);
+	free(spare);
+}
+
 int limits_enter(const char *state_dir, const char *job_id, const struct limits *limits,
 		 struct text_list *things, struct ticket **ret, struct err *err)
 {
@@ -242,8 +282,8 @@ int limits_enter(const char *state_dir, const char *job_id, const struct limits 
 		goto fail;
 	}
 	ticket->path = text_format("%s/ticket-%020" PRIu64, ticket->dir, ticket->number);
-	ticket->fd = open(ticket->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (ticket->fd < 0 || flock(ticket->fd, LOCK_EX) < 0) {
+	ticket->fd = open_ticket(ticket);
+	if (ticket->fd < 0) {
 		err_sys(err, errno, ticket->path, "cannot make the ticket");
 		goto fail;
 	}
@@ -329,10 +369,8 @@ void limits_leave(struct ticket *ticket)
 {
 	if (!ticket)
 		return;
-	if (ticket->fd >= 0) {
-		unlink(ticket->path);
-		close(ticket->fd);
-	}
+	if (ticket->fd >= 0)
+		give_back(ticket);
 	free(ticket->path);
 	free(ticket->state_dir);
 	free(ticket->dir);
