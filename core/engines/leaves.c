@@ -43,13 +43,16 @@ static bool is_zero(const struct hash *hash)
  * Sixteen zero bytes mean a leaf of zeroes, so no other leaf may have them for
  * a hash.  The one hash in 2^128 that is zero is recorded as its neighbour.
  */
-static struct hash leaf_hash(const void *data, size_t length)
+static struct hash never_zero(struct hash hash)
 {
-	struct hash hash = hash_of(data, length);
-
 	if (is_zero(&hash))
 		hash.bytes[HASH_BYTES - 1] = 1;
 	return hash;
+}
+
+static struct hash leaf_hash(const void *data, size_t length)
+{
+	return never_zero(hash_of(data, length));
 }
 
 static int no_short_file(const struct leaves *leaves, struct err *err)
@@ -350,16 +353,28 @@ int leaves_sync(struct leaves *leaves, struct err *err)
 	return 0;
 }
 
+/* The hash of so many zeroes, a few at a time: of all of them in memory each page would have to be got first. */
+static struct hash zeroes_hash(size_t length)
+{
+	static const unsigned char zeroes[BLOCK_BYTES];
+	struct hash_stream *stream = hash_stream_new();
+
+	for (size_t some; length > 0; length -= some) {
+		some = length < sizeof(zeroes) ? length : sizeof(zeroes);
+		hash_stream_add(stream, zeroes, some);
+	}
+	return never_zero(hash_stream_end(stream));
+}
+
 /* Add the hashes of leaves first to end - 1, which are zeroes, many at a time. */
 static void add_zeroes(struct hash_stream *stream, const struct leaves *leaves, uint64_t first,
 		       uint64_t end, struct hash *many)
 {
 	bool short_end = end == leaves->count && leaves_length(leaves, end - 1) < LEAF_BYTES;
-	unsigned char *zeroes = text_alloc(LEAF_BYTES, 1);
 
 	/* The first time. */
 	if (first < end && is_zero(&many[0])) {
-		many[0] = leaf_hash(zeroes, LEAF_BYTES);
+		many[0] = zeroes_hash(LEAF_BYTES);
 		for (unsigned k = 1; k < CACHE_LEAVES; k++)
 			many[k] = many[0];
 	}
@@ -371,11 +386,10 @@ static void add_zeroes(struct hash_stream *stream, const struct leaves *leaves, 
 		first += count;
 	}
 	if (short_end) {
-		struct hash last = leaf_hash(zeroes, leaves_length(leaves, end));
+		struct hash last = zeroes_hash(leaves_length(leaves, end));
 
 		hash_stream_add(stream, &last, sizeof(last));
 	}
-	free(zeroes);
 }
 
 int leaves_root(struct leaves *leaves, struct hash *ret_root, struct err *err)
