@@ -80,6 +80,18 @@ int block_verify(struct volume *vol, struct leaves *leaves,
 		 struct block_copy_result *ret_result, struct err *err);
 
 /*
+ * The same in two parts: the leaves that hold something, whatever vol's map
+ * says, and the rest.  *ret_pieces: how many pieces of that many bytes, which
+ * LEAF_BYTES is a multiple of, were seen to hold something.
+ */
+int block_verify_data(struct volume *vol, struct leaves *leaves, uint64_t piece,
+		      const struct block_copy_options *opt, struct monitor *mon,
+		      struct block_copy_result *ret_result, uint64_t *ret_pieces, struct err *err);
+int block_verify_rest(struct volume *vol, struct leaves *leaves,
+		      const struct block_copy_options *opt, struct monitor *mon,
+		      struct block_copy_result *ret_result, struct err *err);
+
+/*
  * Compare the last leaf below a durable offset with what vol holds now: cheap
  * proof at resume that it is the volume we left.  1 yes, 0 no, -1 error.
  */

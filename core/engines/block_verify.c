@@ -2,6 +2,7 @@
 /* Reading only: hash a volume, compare it with its hashes, look for what is not zero. */
 #include "engines/block_copy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ struct look {
 	uint64_t next;			/* the next item begins here, ... */
 	uint64_t end;			/* ... the last one ends here */
 	uint64_t differing, first;	/* leaves that differ, and the lowest of them */
+	uint64_t piece, pieces;		/* of what was read: pieces of that size that are not zero; 0: not counted */
 };
 
 /*
@@ -103,6 +105,39 @@ static int verify_next(struct pipeline *p, struct item *item, struct err *err)
 	}
 }
 
+/* Leaves up to end are none of this part's. */
+static int pass_over(struct look *l, struct item *item, uint64_t end)
+{
+	item->offset = l->next;
+	item->length = end - l->next;
+	item->counts.bytes_zero = item->length;
+	l->next = end;
+	return 1;
+}
+
+static int verify_data_next(struct pipeline *p, struct item *item, struct err *err)
+{
+	struct look *l = (struct look *)p;
+	uint64_t leaf;
+
+	if (l->next >= l->end)
+		return 0;
+	if (leaves_next_data(l->leaves, l->next / LEAF_BYTES, &leaf, err) < 0)
+		return -1;
+	leaf = min_u64(leaf * LEAF_BYTES, l->end);
+	return leaf > l->next ? pass_over(l, item, leaf) : look_next(l, item, err);
+}
+
+static int verify_rest_next(struct pipeline *p, struct item *item, struct err *err)
+{
+	struct look *l = (struct look *)p;
+	int zero = l->next < l->end ? leaves_zero(l->leaves, l->next / LEAF_BYTES, err) : 1;
+
+	if (zero < 0)
+		return -1;
+	return zero ? verify_next(p, item, err) : pass_over(l, item, min_u64(l->next + LEAF_BYTES, l->end));
+}
+
 static int verify_loaded(struct pipeline *p, struct item *item, struct err *err)
 {
 	struct look *l = (struct look *)p;
@@ -110,6 +145,8 @@ static int verify_loaded(struct pipeline *p, struct item *item, struct err *err)
 
 	if (match == 0)
 		note_difference(l, first_leaf(item));
+	for (uint64_t at = 0; l->piece && at < item->length; at += l->piece)
+		l->pieces += !memory_is_zero(item->buffer[0] + at, min_u64(l->piece, item->length - at));
 	return match < 0 ? -1 : 0;
 }
 
@@ -140,6 +177,8 @@ static int zero_loaded(struct pipeline *p, struct item *item, struct err *err)
 
 static const struct pipeline_ops hash_ops = { .next = hash_next, .loaded = hash_loaded };
 static const struct pipeline_ops verify_ops = { .next = verify_next, .loaded = verify_loaded };
+static const struct pipeline_ops data_ops = { .next = verify_data_next, .loaded = verify_loaded };
+static const struct pipeline_ops rest_ops = { .next = verify_rest_next, .loaded = verify_loaded };
 static const struct pipeline_ops zero_ops = { .next = zero_next, .loaded = zero_loaded };
 
 static void look_init(struct look *l, const struct pipeline_ops *ops, struct volume *vol,
@@ -183,9 +222,10 @@ int block_hash(struct volume *src, struct leaves *leaves,
 	return leaves_sync(leaves, err);
 }
 
-int block_verify(struct volume *vol, struct leaves *leaves,
-		 const struct block_copy_options *opt, struct monitor *mon,
-		 struct block_copy_result *ret_result, struct err *err)
+static int verify(const struct pipeline_ops *ops, struct volume *vol, struct leaves *leaves,
+		  const struct block_copy_options *opt, struct monitor *mon,
+		  struct block_copy_result *ret_result, uint64_t piece, uint64_t *ret_pieces,
+		  struct err *err)
 {
 	uint64_t bytes = leaves_bytes(leaves);
 	struct look l;
@@ -197,10 +237,13 @@ int block_verify(struct volume *vol, struct leaves *leaves,
 		return differs(err);
 	}
 	volume_drop_cache(vol, 0, bytes);
-	look_init(&l, &verify_ops, vol, 0, bytes, opt, mon);
+	look_init(&l, ops, vol, 0, bytes, opt, mon);
 	l.leaves = leaves;
+	l.piece = piece;
 	if (pipeline_run(&l.pipe, ret_result, err) < 0)
 		return -1;
+	if (ret_pieces)
+		*ret_pieces = l.pieces;
 	if (l.differing == 0)
 		return 0;
 	err_set(err, ERR_FAILED, vol->path,
@@ -209,6 +252,28 @@ int block_verify(struct volume *vol, struct leaves *leaves,
 		(unsigned long long)(l.first * LEAF_BYTES), (unsigned long long)l.differing,
 		(unsigned long long)leaves_count(leaves));
 	return differs(err);
+}
+
+int block_verify(struct volume *vol, struct leaves *leaves,
+		 const struct block_copy_options *opt, struct monitor *mon,
+		 struct block_copy_result *ret_result, struct err *err)
+{
+	return verify(&verify_ops, vol, leaves, opt, mon, ret_result, 0, NULL, err);
+}
+
+int block_verify_data(struct volume *vol, struct leaves *leaves, uint64_t piece,
+		      const struct block_copy_options *opt, struct monitor *mon,
+		      struct block_copy_result *ret_result, uint64_t *ret_pieces, struct err *err)
+{
+	assert(piece && LEAF_BYTES % piece == 0);
+	return verify(&data_ops, vol, leaves, opt, mon, ret_result, piece, ret_pieces, err);
+}
+
+int block_verify_rest(struct volume *vol, struct leaves *leaves,
+		      const struct block_copy_options *opt, struct monitor *mon,
+		      struct block_copy_result *ret_result, struct err *err)
+{
+	return verify(&rest_ops, vol, leaves, opt, mon, ret_result, 0, NULL, err);
 }
 
 int block_verify_zero(struct volume *vol, uint64_t offset, uint64_t end,

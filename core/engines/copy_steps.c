@@ -13,6 +13,7 @@
 #include "engines/leaves.h"
 #include "engines/reconnect.h"
 #include "engines/throttle.h"
+#include "engines/verify_count.h"
 #include "support/clock.h"
 #include "support/err.h"
 #include "volumes/far.h"
@@ -491,6 +492,8 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 	struct facts now = { 0 };
 	struct hash root;
 	enum step_result ret = STEP_STOPPED;
+	bool read_data;
+	int proven;
 
 	/* What is proven is what is there from here on; see commit. */
 	if (move->far.host && !move->far.is_source)
@@ -520,10 +523,17 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 		}
 		record->verify_ns += result.nanoseconds;
 	}
-	if (load_map(ctx, &target, map_records[1], err) < 0)
-		goto out;
 	monitor_phase(ctx->mon, "verify", move->source.bytes);
-	if (block_verify(&target, leaves, &opt, ctx->mon, &result, err) < 0) {
+	proven = verify_by_count(&target, leaves, &opt, ctx->mon, &result, &read_data, err);
+	if (proven == 0) {
+		if (read_data)
+			record->verify_ns += result.nanoseconds;
+		if (load_map(ctx, &target, map_records[1], err) < 0)
+			goto out;
+		proven = (read_data ? block_verify_rest : block_verify)(&target, leaves, &opt, ctx->mon,
+									&result, err);
+	}
+	if (proven < 0) {
 		link->reached = result.mark.offset;
 		ret = result_of(err);
 		goto out;

@@ -61,6 +61,20 @@ int thin_setup(struct volume *vol, unsigned flags, struct err *err)
 	return 0;
 }
 
+bool thin_count(const struct volume *vol, uint64_t *ret_chunk, uint64_t *ret_mapped)
+{
+	struct err ignored = ERR_INIT;
+	struct thin_volume thin;
+	struct stat st;
+
+	if (!vol->thin || fstat(vol->fd, &st) < 0 || thin_look(st.st_rdev, &thin, &ignored) != 1 ||
+	    thin.pool.fails || thin.origin_outside)
+		return false;
+	*ret_chunk = thin.pool.chunk;
+	*ret_mapped = thin.mapped;
+	return true;
+}
+
 int thin_load_map(struct volume *vol, const char *record, struct err *err)
 {
 	struct thin_map *map = NULL;

@@ -7,6 +7,7 @@
 #ifndef VOLUMES_THIN_VOLUME_H
 #define VOLUMES_THIN_VOLUME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +23,13 @@ uint64_t thin_allocated(dev_t dev, uint64_t bytes);
  * where the pool zeroes what it hands out.
  */
 int thin_setup(struct volume *vol, unsigned flags, struct err *err);
+
+/*
+ * vol is open: the size of its chunks, and how many bytes the kernel has mapped
+ * of it just now, of which all else reads as zero.  false: it is no thin volume,
+ * or it is not so.
+ */
+bool thin_count(const struct volume *vol, uint64_t *ret_chunk, uint64_t *ret_mapped);
 
 int thin_load_map(struct volume *vol, const char *record, struct err *err);
 int thin_next_data(struct volume *vol, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end,

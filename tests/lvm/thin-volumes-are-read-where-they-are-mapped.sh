@@ -103,6 +103,31 @@ ok 'nor is there one when thin_dump fails' "$VOLMIG" copy --into-existing $a $b
 same '... both are equal'
 is '... no metadata snapshot is left' "$(root $pool)" -
 
+# What is written is proven by the kernel's count of its chunks: then the source's map is the only one that is read.
+fake "echo >>$scratch/calls; exec $real" '"$@"'
+maps_read() {
+	was=$(wc -l <"$scratch/calls")
+	: >"$scratch/calls"
+	is "$1" "$was" "$2"
+}
+: >"$scratch/calls"
+ok 'a copy whose chunks all hold something is read back without a map' "$VOLMIG" copy --into-existing $a $b
+maps_read '... one map was read' 1
+# Zeroes that were written are a chunk as well, so that the count proves nothing.
+ok 'where the zeroes are written as well' "$VOLMIG" copy --sparse=never --into-existing $a $b
+maps_read '... the other map is read, too' 2
+same '... both are equal'
+# A chunk of zeroes at the source gives a MiB that is known as zeroes, where a wrong byte is written.
+dd if=/dev/zero of=$a bs=1M count=1 seek=40 conv=notrunc,fsync status=none
+must_fail 1 'a byte that is wrong where the source has zeroes is found' \
+	env VOLMIG_INJECT=flip-write:$((40 * 1048576 + 5)) "$VOLMIG_INJECT_BIN" copy --into-existing $a $b
+has '... and named' 'differs from what was read from the source at byte 41943040 (1 of 160 MiB differ)'
+blkdiscard -o $((40 * 1048576)) -l 1048576 $a
+must_fail 1 'and one where it has something' \
+	env VOLMIG_INJECT=flip-write:5 "$VOLMIG_INJECT_BIN" copy --into-existing $a $b
+ok 'after that it is copied again' "$VOLMIG" copy --into-existing $a $b
+same '... both are equal'
+
 # Killed while the map is read: the keeper outlives it, and cleans up.
 is_reserved() {
 	[ "$(root $pool)" != - ]

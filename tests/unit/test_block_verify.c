@@ -162,6 +162,60 @@ static void test_lost_data(void **state)
 	leaves_close(leaves);
 }
 
+/* One of the two parts; it says how many pieces of 64 KiB it has seen that hold something, and how much it has read. */
+static int verify_part(void **state, struct leaves *leaves, bool rest, uint64_t *ret_pieces)
+{
+	const struct block_copy_options opt = { .engine = scratch_engine(state) };
+	struct block_copy_result result;
+	struct volume vol = VOLUME_INIT;
+	int ret;
+
+	err = (struct err)ERR_INIT;
+	scratch_open(&vol, "vol", OPEN_READ);
+	ret = rest ? block_verify_rest(&vol, leaves, &opt, NULL, &result, &err) :
+		     block_verify_data(&vol, leaves, 65536, &opt, NULL, &result, ret_pieces, &err);
+	scratch_close(&vol);
+	return ret;
+}
+
+/* What differs is found by the part that reads it, and by no other. */
+static void test_in_parts(void **state)
+{
+	static const struct { uint64_t at; bool rest; } places[] = {
+		{ 0, false }, { 3 * MIB + 5, false }, { 4 * MIB - 1, false }, { 9 * MIB, false },
+		{ 20 * MIB + 9, false }, { 4 * MIB, true }, { 9 * MIB - 1, true }, { 10 * MIB, true },
+		{ 19 * MIB + 77, true },
+	};
+	struct leaves *leaves;
+	uint64_t pieces = 0;
+
+	make_vol(20 * MIB + 10);
+	leaves = hash_it(state);
+	assert_int_equal(verify_part(state, leaves, false, &pieces), 0);
+	/* 3 MiB and a few bytes, one byte, and three in the short leaf at the end. */
+	assert_int_equal(pieces, 3 * 16 + 1 + 1 + 1);
+	assert_int_equal(verify_part(state, leaves, true, NULL), 0);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		bool rest = places[i].rest;
+
+		make_vol(20 * MIB + 10);
+		scratch_flip("vol", places[i].at);
+		assert_int_equal(verify_part(state, leaves, !rest, &pieces), 0);
+		assert_int_equal(verify_part(state, leaves, rest, &pieces), -1);
+		assert_int_equal(err.number, BLOCK_DIFFERS);
+		assert_non_null(strstr(err.cause, "(1 of 21 MiB differ)"));
+	}
+	leaves_close(leaves);
+
+	/* Nothing but zeroes: all of it is rest. */
+	scratch_make("vol", 3 * MIB);
+	leaves = hash_it(state);
+	assert_int_equal(verify_part(state, leaves, false, &pieces), 0);
+	assert_int_equal(pieces, 0);
+	assert_int_equal(verify_part(state, leaves, true, NULL), 0);
+	leaves_close(leaves);
+}
+
 static void test_check_leaf(void **state)
 {
 	struct volume vol = VOLUME_INIT;
@@ -306,6 +360,7 @@ int main(void)
 		WITH_BOTH_ENGINES(test_hash_again),
 		WITH_BOTH_ENGINES(test_one_bit),
 		WITH_BOTH_ENGINES(test_lost_data),
+		WITH_BOTH_ENGINES(test_in_parts),
 		WITH_BOTH_ENGINES(test_check_leaf),
 		WITH_BOTH_ENGINES(test_zero_ranges),
 		WITH_BOTH_ENGINES(test_zero_what_is_allocated),
