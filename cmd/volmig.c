@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* volmig: global options, the table of commands, dispatch. */
 #include <fcntl.h>
+#include <malloc.h>
 #include <popt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,8 @@ int main(int argc, const char **argv)
 	const char **rest = poptGetArgs(popt);
 
 	fill_standard_descriptors();
+	/* Large blocks are freed often, and each time all bins of small ones would be gone through. */
+	mallopt(M_MXFAST, 0);
 	while (rest && rest[count])
 		count++;
 	global_table = table;

@@ -135,7 +135,8 @@ static bool same(const struct loopdev *a, const struct loopdev *b)
 
 int loopdev_each(int (*each)(const struct loopdev *loop, void *data), void *data)
 {
-	DIR *dir = opendir("/sys/block");
+	/* Where /sys/block's links to them lead: nothing need be followed from here. */
+	DIR *dir = opendir("/sys/devices/virtual/block") ?: opendir("/sys/block");
 	struct dirent *entry;
 	int ret = 0;
 
@@ -147,8 +148,8 @@ int loopdev_each(int (*each)(const struct loopdev *loop, void *data), void *data
 		if (!number_of(entry->d_name, &number))
 			continue;
 		/* There only while something is behind it, so idle ones are not opened. */
-		snprintf(attr, sizeof(attr), "/sys/block/%s/loop", entry->d_name);
-		if (access(attr, F_OK) == 0 && fetch(number, &loop) == 0)
+		snprintf(attr, sizeof(attr), "%s/loop", entry->d_name);
+		if (faccessat(dirfd(dir), attr, F_OK, 0) == 0 && fetch(number, &loop) == 0)
 			ret = each(&loop, data);
 	}
 	if (dir)

@@ -36,6 +36,7 @@ struct look {
 	bool mounts_known;
 	dev_t file_dev;			/* a file: st_dev and its inode; else 0 */
 	ino_t file_ino;
+	bool may_be_swap;		/* the file */
 };
 
 static void add(struct text_list *uses, char *text)
@@ -193,7 +194,8 @@ static void collect(struct look *look, dev_t dev, const char *prefix, struct tex
 	for (size_t i = 0; dev && i < look->mounts.count; i++)
 		if (look->mounts.items[i].dev == dev)
 			add(uses, text_format("%s%s", prefix, look->mounts.items[i].text));
-	collect_swaps(look, dev, prefix, uses);
+	if (dev || look->may_be_swap)
+		collect_swaps(look, dev, prefix, uses);
 	if (dev)
 		collect_holders(look, dev, prefix, uses);
 	loopdev_each(collect_loop, &search);
@@ -234,12 +236,12 @@ void uses_of_file(const char *path, dev_t dev, ino_t ino, struct text_list *uses
 	struct procs_target target = { .file_dev = dev, .file_ino = ino };
 	size_t before = uses->count;
 	bool ours;
-	int lease;
+	int lease = ask_lease(path, dev, ino);
 
+	/* The kernel opens what it swaps to for writing; a loop device may only read. */
+	look.may_be_swap = lease != 0;
 	collect(&look, 0, "", uses);
 	mounts_free(&look.mounts);
-
-	lease = ask_lease(path, dev, ino);
 	if (lease == 0)
 		return;
 	ours = procs_open(&target, uses);

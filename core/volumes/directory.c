@@ -8,7 +8,6 @@
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -52,16 +51,19 @@ int64_t volume_birth(int dir, const char *name)
 	return volume_time(stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
 }
 
-/* STATX_ATTR_*, asked for in both ways, since not every file system answers both. */
+/* STATX_ATTR_*; where the file system does not say that it answers for these, it is asked in the older way, too. */
 static uint64_t attributes_of(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	uint64_t attributes = 0;
-	struct statx stx;
-	int flags = 0;
+	const uint64_t both = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
+	struct statx stx = { 0 };
+	uint64_t attributes;
+	int fd, flags = 0;
 
-	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &stx) == 0)
-		attributes = stx.stx_attributes;
+	statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &stx);
+	attributes = stx.stx_attributes;
+	if ((stx.stx_attributes_mask & both) == both)
+		return attributes;
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
 		attributes |= flags & FS_IMMUTABLE_FL ? STATX_ATTR_IMMUTABLE : 0;
 		attributes |= flags & FS_APPEND_FL ? STATX_ATTR_APPEND : 0;
@@ -102,16 +104,16 @@ int look_at_directory(struct facts *facts, struct err *err)
 	const char *dir = facts->dir;
 	struct stat st;
 	struct statfs fs;
-	struct statvfs vfs;
 	unsigned long magic;
 
-	if (stat(dir, &st) < 0 || statfs(dir, &fs) < 0 || statvfs(dir, &vfs) < 0)
+	if (stat(dir, &st) < 0 || statfs(dir, &fs) < 0)
 		return look_refuse_sys(err, errno, dir, "cannot look at the directory");
 	facts->dir_dev = st.st_dev;
 	facts->dir_ino = st.st_ino;
 	facts->dir_birth_ns = volume_birth(AT_FDCWD, dir);
 	/* What is reserved for root is free to root. */
-	facts->dir_free = (uint64_t)(geteuid() == 0 ? vfs.f_bfree : vfs.f_bavail) * vfs.f_frsize;
+	facts->dir_free = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) *
+			   (uint64_t)(fs.f_frsize ?: fs.f_bsize);
 	/* Also says no where the file system is read-only or the directory immutable. */
 	facts->dir_writable = faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0;
 	facts->unremovable = text_copy(why_unremovable(facts, &st));
