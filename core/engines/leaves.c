@@ -31,7 +31,7 @@ struct leaves {
 	bool unsynced;			/* something was written since leaves_sync() */
 	uint64_t piece;			/* which CACHE_LEAVES leaves are in memory, or NO_PIECE */
 	unsigned dirty_from, dirty_to;	/* leaves of it that the file does not have yet */
-	struct hash cache[CACHE_LEAVES];
+	struct hash cache[];		/* room for so many, or for all */
 };
 
 static bool is_zero(const struct hash *hash)
@@ -137,16 +137,23 @@ static int sync_directory(const char *path)
 	return ret;
 }
 
+/* How many of these hashes are in memory at a time; where there is none, there is room for one all the same. */
+static size_t cached(uint64_t count)
+{
+	return count > CACHE_LEAVES ? CACHE_LEAVES : count ? (size_t)count : 1;
+}
+
 int leaves_open(struct leaves **ret, const char *path, uint64_t bytes, struct hash *single,
 		struct err *err)
 {
-	struct leaves *leaves = text_alloc(1, sizeof(*leaves));
+	const uint64_t count = bytes / LEAF_BYTES + (bytes % LEAF_BYTES != 0);
+	struct leaves *leaves = text_alloc(1, sizeof(*leaves) + cached(count) * sizeof(leaves->cache[0]));
 	uint64_t size;
 	struct stat st;
 
 	leaves->path = text_copy(path);
 	leaves->bytes = bytes;
-	leaves->count = bytes / LEAF_BYTES + (bytes % LEAF_BYTES != 0);
+	leaves->count = count;
 	leaves->piece = NO_PIECE;
 	leaves->fd = -1;
 	if (single && leaves->count == 1) {
@@ -375,7 +382,7 @@ static void add_zeroes(struct hash_stream *stream, const struct leaves *leaves, 
 	/* The first time. */
 	if (first < end && is_zero(&many[0])) {
 		many[0] = zeroes_hash(LEAF_BYTES);
-		for (unsigned k = 1; k < CACHE_LEAVES; k++)
+		for (size_t k = 1; k < cached(leaves->count); k++)
 			many[k] = many[0];
 	}
 	end -= short_end;
@@ -395,7 +402,7 @@ static void add_zeroes(struct hash_stream *stream, const struct leaves *leaves, 
 int leaves_root(struct leaves *leaves, struct hash *ret_root, struct err *err)
 {
 	struct hash_stream *stream = hash_stream_new();
-	struct hash *many = text_alloc(CACHE_LEAVES, sizeof(*many));
+	struct hash *many = text_alloc(cached(leaves->count), sizeof(*many));
 	uint64_t i = 0, next;
 	int ret = -1;
 
