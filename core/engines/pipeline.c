@@ -431,12 +431,15 @@ static unsigned choose_depth(const struct pipeline *p)
 {
 	uint64_t leaves = (p->files[0].end - min_u64(p->mark.offset, p->files[0].end)) / LEAF_BYTES + 1;
 	unsigned depth = p->opt->depth;
-	bool rotational = false;
+	bool rotational = false, served = false;
 
-	for (unsigned f = 0; f < p->file_count; f++)
+	for (unsigned f = 0; f < p->file_count; f++) {
 		rotational |= p->files[f].vol->rotational;
+		served |= p->files[f].vol->nbd != NULL;
+	}
+	/* A server has half of them, and so does the disk at the other end. */
 	if (depth == 0)
-		depth = rotational ? SLOTS_MOST / 2 : SLOTS_MOST;
+		depth = rotational && !served ? SLOTS_MOST / 2 : SLOTS_MOST;
 	if (depth > SLOTS_MOST)
 		depth = SLOTS_MOST;
 	return (unsigned)min_u64(depth, leaves);
