@@ -23,6 +23,7 @@
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/text.h"
+#include "sys/nbd.h"
 #include "sys/program.h"
 #include "sys/tool.h"
 
@@ -316,6 +317,8 @@ int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options
 	close(listener);
 	listener = -1;
 	daemon->pidfd = pidfd_open(daemon->pid, 0);
+	/* Its client is loaded while it starts; that there is none is said when it is wanted. */
+	nbd_export_missing();
 	result = wait_for_greeting(daemon, options->timeout_ms, err);
 out:
 	if (listener >= 0)
