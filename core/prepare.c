@@ -15,6 +15,7 @@
 #include "volumes/lv.h"
 #include "volumes/lvm_group.h"
 #include "volumes/lvm_report.h"
+#include "volumes/qemu.h"
 
 /*
  * Look at the source; and where it is a running domain's disk, at that: then
@@ -72,6 +73,9 @@ static int plan_one(const struct request *request, const char *state_dir, const 
 
 	wanted.state_dir = state;
 	wanted.connect = guests_uri();
+	/* Beside the look at the source. */
+	if (request->destination)
+		qemu_expect(request->destination);
 	if (inspect_source(&wanted, flags, &live, &source, err) == 0 &&
 	    places_look(request, &source, flags, &destination, err) == 0 &&
 	    look_into_own_group(&source, &destination, &group, &wanted, err) == 0 &&

@@ -116,6 +116,11 @@ static int ask(const struct rbd_name *name, json_t *what, const char *doing, uin
 	return ret;
 }
 
+void rbd_image_expect(const struct rbd_name *name)
+{
+	rbd_child_begin(name);
+}
+
 static json_t *request(const char *what)
 {
 	return json_pack("{s:s}", "do", what);

@@ -39,6 +39,12 @@ const char *rbd_image_missing(void);
 void rbd_image_free(struct rbd_image *image);
 
 /*
+ * Something will be asked of that cluster soon: the library is loaded from now
+ * on, beside whatever else is done before that.  Nothing is said to the cluster.
+ */
+void rbd_image_expect(const struct rbd_name *name);
+
+/*
  * Look at it, and where watchers is true at who has it open.  1 there it is, 0 there is no such image (in a pool that exists),
  * -1 error: no cluster, no right to, no pool (ERR_REFUSED).
  */

@@ -367,6 +367,8 @@ void rbd_calls_serve(int talk, const char *conf, const char *user)
 {
 	struct wire wire = { .in = talk, .out = talk };
 
+	/* Whoever has begun this process may have other things to do before it asks. */
+	rbd_image_missing();
 	for (;;) {
 		struct err err = ERR_INIT;
 		json_t *request, *answer;

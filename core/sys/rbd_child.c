@@ -140,6 +140,12 @@ static struct child *find(const struct rbd_name *name, const char *object, struc
 	return make(child, name, object, err) < 0 ? NULL : child;
 }
 
+void rbd_child_begin(const struct rbd_name *name)
+{
+	/* Without one the first question says why. */
+	find(name, NULL, &(struct err)ERR_INIT);
+}
+
 json_t *rbd_child_ask(const struct rbd_name *name, json_t *request, const char *object, const char *doing,
 		      uint64_t timeout_ms, struct err *err)
 {

@@ -9,6 +9,9 @@
 struct err;
 struct rbd_name;
 
+/* It will be asked: the process is begun, and loads the library meanwhile. */
+void rbd_child_begin(const struct rbd_name *name);
+
 /*
  * Ask for something (see rbd_calls.h; request is taken over) and wait for the
  * answer, which is the caller's.  object, doing: what errors are about, "rbd:pool/web",

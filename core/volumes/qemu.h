@@ -84,6 +84,9 @@ bool volume_is_file(const struct facts *facts);
 /* The image that rbd facts speak of; valid as long as they are. */
 struct rbd_name qemu_rbd_name(const struct facts *facts);
 
+/* What text names, as a place, is looked at soon: what can be done towards that beforehand is begun. */
+void qemu_expect(const char *text);
+
 /* Look at what the name says; see volume_inspect(). */
 int look_for_qemu(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err);
 

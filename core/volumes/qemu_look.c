@@ -306,6 +306,21 @@ static int look_at_name(struct qemu_name *name, const struct spec *spec, unsigne
 	return name->portal ? look_at_lun(flags, facts, err) : look_at_rbd(flags, facts, err);
 }
 
+void qemu_expect(const char *text)
+{
+	struct qemu_name name = { 0 };
+	const char *driver = qemu_driver_of(text);
+	char *cwd;
+
+	if (!driver || strcmp(driver, "rbd"))
+		return;
+	cwd = getcwd(NULL, 0);
+	if (qemu_name_parse(&name, text, SPEC_PLACE, cwd ? cwd : "/", &(struct err)ERR_INIT) == 0)
+		rbd_image_expect(&(struct rbd_name){ .conf = name.conf, .user = name.user });
+	qemu_name_free(&name);
+	free(cwd);
+}
+
 int look_for_qemu(const struct spec *spec, unsigned flags, struct facts *facts, struct err *err)
 {
 	struct qemu_name name = { 0 };
