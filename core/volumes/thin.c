@@ -157,6 +157,29 @@ out:
 	return result;
 }
 
+int thin_pool_look_again(struct thin_pool *pool, struct err *err)
+{
+	struct dm_lines status = DM_LINES_INIT;
+	struct thin_pool now = *pool;
+	int result = -1;
+
+	/* One that fails does not tell. */
+	now.fails = false;
+	now.root = 0;
+	if (dm_status(pool->name, &status, err) < 0) {
+		if (err->number == ENXIO)
+			err_sys(err, ENXIO, pool->name, "the thin pool is not active");
+	} else if (status.count != 1 || strcmp(status.items[0].type, "thin-pool") ||
+		   !thin_parse_pool_status(status.items[0].text, &now)) {
+		not_understood(pool->name, "status", err);
+	} else {
+		*pool = now;
+		result = 0;
+	}
+	dm_lines_free(&status);
+	return result;
+}
+
 int thin_look(dev_t dev, struct thin_volume *ret, struct err *err)
 {
 	struct dm_lines table = DM_LINES_INIT, status = DM_LINES_INIT;

@@ -45,6 +45,9 @@ int thin_look(dev_t dev, struct thin_volume *ret, struct err *err);
 /* The pool of that name now; ERR_FAILED with ENXIO when it is not active. */
 int thin_pool_look(const char *name, struct thin_pool *ret, struct err *err);
 
+/* What changes of a pool that was looked at: what is used of it, its mode, its metadata snapshot.  As above. */
+int thin_pool_look_again(struct thin_pool *pool, struct err *err);
+
 /*
  * What of a pool is left alone, since others live in it: 2 % of its data, at
  * least 32 MiB and at most 1 GiB, and 5 % of its metadata, at least 256 KiB and

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,43 +67,49 @@ static int append(int fd, const char *line)
 	return write(fd, line, len) == (ssize_t)len && fdatasync(fd) == 0 ? 0 : -1;
 }
 
-/* In the child: thin_dump, with the pipe as its output. */
-static _Noreturn void exec_tool(const struct thin_volume *thin, int out)
+/*
+ * Start thin_dump, with the pipe as its output; 0, or an errno.  What the keeper
+ * has open besides is /dev/null or closed by exec; and by no fork(), which would
+ * go through all the memory that the keeper has of volmig.
+ */
+static int start_tool(const struct thin_volume *thin, int out, pid_t *ret_pid)
 {
+	static const char *const paths[] = { "thin_dump", "/usr/sbin/thin_dump", "/sbin/thin_dump" };
 	char id[32], device[THIN_NAME_MAX + 16];
-	const char *paths[] = { "thin_dump", "/usr/sbin/thin_dump", "/sbin/thin_dump" };
-	int null = open("/dev/null", O_RDWR);
+	char *argv[] = { (char *)"thin_dump", (char *)"-m", (char *)"--dev-id", id, device, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int error = -1;
+	sigset_t all;
 
 	snprintf(id, sizeof(id), "%" PRIu64, thin->id);
 	snprintf(device, sizeof(device), "/dev/mapper/%s", thin->pool.metadata_name);
-	dup2(null, 0);
-	dup2(out, 1);
-	dup2(null, 2);
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	for (size_t i = 0; i < 3; i++)
-		execlp(paths[i], "thin_dump", "-m", "--dev-id", id, device, NULL);
-	_exit(127);
+	sigfillset(&all);
+	if (posix_spawn_file_actions_init(&actions) || posix_spawnattr_init(&attributes) ||
+	    posix_spawn_file_actions_adddup2(&actions, out, 1) ||
+	    posix_spawnattr_setsigdefault(&attributes, &all) ||
+	    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF))
+		abort();
+	for (size_t i = 0; i < 3 && error; i++)
+		error = posix_spawnp(ret_pid, paths[i], &actions, &attributes, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	return error;
 }
 
 /* Run it, and wait for its end: when nobody reads any more, that is soon. */
 static int run_tool(const struct thin_volume *thin, int out)
 {
-	pid_t pid = fork();
-	int status;
+	pid_t pid;
+	int status, error = start_tool(thin, out, &pid);
 
-	if (pid == 0)
-		exec_tool(thin, out);
 	close(out);
-	if (pid < 0)
-		return KEEPER_FAILED;
+	if (error)
+		return error == EAGAIN || error == ENOMEM ? KEEPER_FAILED : KEEPER_NO_TOOL;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return KEEPER_FAILED;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return WIFEXITED(status) && WEXITSTATUS(status) == 127 ? KEEPER_NO_TOOL :
-			KEEPER_TOOL_FAILED;
-	return 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : KEEPER_TOOL_FAILED;
 }
 
 /* Release the snapshot whose root is root, and no other. */
@@ -125,7 +132,7 @@ static int keep(const struct thin_volume *thin, const char *record, int out)
 {
 	const struct thin_pool *pool = &thin->pool;
 	struct err err = ERR_INIT;
-	struct thin_pool now;
+	struct thin_pool now = thin->pool;
 	char *line = text_format("%s %s\n", pool->name, pool->uuid);
 	int fd = open(record, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int ret = KEEPER_FAILED;
@@ -137,7 +144,7 @@ static int keep(const struct thin_volume *thin, const char *record, int out)
 		goto out;
 	}
 	ret = KEEPER_NOT_RELEASED;
-	if (thin_pool_look(pool->name, &now, &err) < 0 || !now.root)
+	if (thin_pool_look_again(&now, &err) < 0 || !now.root)
 		goto out;
 	free(line);
 	line = text_format("%" PRIu64 "\n", now.root);

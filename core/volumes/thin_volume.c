@@ -18,8 +18,7 @@
 #define GRANULARITY_MOST (1U << 20)
 
 struct thin_io {
-	char pool[THIN_NAME_MAX];
-	uint64_t chunk;
+	struct thin_pool pool;
 	bool discards;
 	struct thin_map *map;
 };
@@ -50,8 +49,7 @@ int thin_setup(struct volume *vol, unsigned flags, struct err *err)
 	vol->thin = calloc(1, sizeof(*vol->thin));
 	if (!vol->thin)
 		abort();
-	strcpy(vol->thin->pool, thin.pool.name);
-	vol->thin->chunk = thin.pool.chunk;
+	vol->thin->pool = thin.pool;
 	vol->thin->discards = thin.pool.discards;
 	vol->fresh = (flags & OPEN_FRESH) && thin.pool.zeroes;
 	/* A hole within a chunk saves nothing: the largest power of two that divides it. */
@@ -106,15 +104,13 @@ int thin_next_data(struct volume *vol, uint64_t offset, uint64_t *ret_start, uin
 
 int thin_has_room(struct volume *vol, struct err *err)
 {
-	struct thin_pool pool;
-
 	if (!vol->thin)
 		return 0;
-	if (thin_pool_look(vol->thin->pool, &pool, err) < 0) {
+	if (thin_pool_look_again(&vol->thin->pool, err) < 0) {
 		err->class = ERR_STOPPED;
 		return -1;
 	}
-	return thin_pool_has_room(&pool, err);
+	return thin_pool_has_room(&vol->thin->pool, err);
 }
 
 void thin_release(struct volume *vol)
@@ -135,7 +131,7 @@ int thin_zero(struct volume *vol, uint64_t offset, uint64_t length,
 			  enum zero_how how, struct err *err),
 	      struct err *err)
 {
-	uint64_t chunk = vol->thin->chunk, end = offset + length;
+	uint64_t chunk = vol->thin->pool.chunk, end = offset + length;
 	uint64_t from = (offset + chunk - 1) / chunk * chunk, to = end / chunk * chunk;
 	uint64_t range[2];
 	int rc;
