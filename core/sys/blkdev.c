@@ -23,8 +23,7 @@
 #define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t)
 #endif
 
-/* A small file as a string without white space at its end; NULL when there is nothing in it. */
-static char *read_file(const char *path)
+char *blkdev_text(const char *path)
 {
 	char buf[16384];
 	ssize_t len;
@@ -45,7 +44,7 @@ static char *read_file(const char *path)
 char *blkdev_attr(dev_t rdev, const char *attr)
 {
 	char *path = text_format("/sys/dev/block/%u:%u/%s", major(rdev), minor(rdev), attr);
-	char *text = read_file(path);
+	char *text = blkdev_text(path);
 
 	free(path);
 	return text;
@@ -92,7 +91,7 @@ static char *udev_value(dev_t rdev, const char *key)
 
 	snprintf(path, sizeof(path), "/run/udev/data/b%u:%u", major(rdev), minor(rdev));
 	snprintf(wanted, sizeof(wanted), "E:%s", key);
-	lines = read_file(path);
+	lines = blkdev_text(path);
 	value = line_value(lines, wanted);
 	free(lines);
 	return value;
@@ -130,7 +129,7 @@ dev_t blkdev_by_name(const char *name)
 {
 	unsigned maj, min;
 	char *path = text_format("/sys/class/block/%s/dev", name);
-	char *numbers = read_file(path);
+	char *numbers = blkdev_text(path);
 	dev_t dev = 0;
 
 	if (numbers && sscanf(numbers, "%u:%u", &maj, &min) == 2)

@@ -87,4 +87,7 @@ char *blkdev_node(dev_t rdev);
  */
 char *blkdev_attr(dev_t rdev, const char *attr);
 
+/* Likewise a small file by its path. */
+char *blkdev_text(const char *path);
+
 #endif

@@ -13,6 +13,7 @@
 
 #include "support/err.h"
 #include "support/text.h"
+#include "sys/blkdev.h"
 
 /* The library talks to a callback; what it said last about an error is the reason. */
 static char said[256];
@@ -91,38 +92,15 @@ char *dm_lv_name(const char *vg, const char *lv, const char *layer)
 	return name;
 }
 
-static bool read_attribute(dev_t dev, const char *name, char *text, size_t size)
+/* "vg--0-a--b" and "vg-lv-layer": a hyphen that is not doubled separates.  The two parts of the name, or false. */
+static bool split_name(const char *name, char *parts[static 2])
 {
-	char path[64];
-	FILE *file;
-	bool ok;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(dev), minor(dev), name);
-	file = fopen(path, "re");
-	ok = file && fgets(text, (int)size, file);
-	if (file)
-		fclose(file);
-	if (ok)
-		text[strcspn(text, "\n")] = '\0';
-	return ok;
-}
-
-/* "vg--0-a--b" and "vg-lv-layer": a hyphen that is not doubled separates. */
-bool dm_lv_of(dev_t dev, char **ret_vg, char **ret_lv)
-{
-	char uuid[160], name[160];
-	char *parts[3] = { NULL, NULL, NULL };
 	size_t part = 0, out = 0;
 
-	if (!read_attribute(dev, "uuid", uuid, sizeof(uuid)) || strncmp(uuid, "LVM-", 4) ||
-	    !read_attribute(dev, "name", name, sizeof(name)))
-		return false;
-	parts[0] = text_alloc(1, sizeof(name));
 	for (const char *c = name; *c; c++) {
 		if (*c == '-' && c[1] != '-') {
 			if (++part > 1)
-				break;
-			parts[part] = text_alloc(1, sizeof(name));
+				return false;
 			out = 0;
 			continue;
 		}
@@ -130,7 +108,19 @@ bool dm_lv_of(dev_t dev, char **ret_vg, char **ret_lv)
 			c++;
 		parts[part][out++] = *c;
 	}
-	if (part != 1) {
+	return part == 1;
+}
+
+bool dm_lv_of(dev_t dev, char **ret_vg, char **ret_lv)
+{
+	char *uuid = blkdev_attr(dev, "dm/uuid"), *name = blkdev_attr(dev, "dm/name");
+	size_t room = name ? strlen(name) + 1 : 1;
+	char *parts[2] = { text_alloc(room, 1), text_alloc(room, 1) };
+	bool found = uuid && name && !strncmp(uuid, "LVM-", 4) && split_name(name, parts);
+
+	free(uuid);
+	free(name);
+	if (!found) {
 		free(parts[0]);
 		free(parts[1]);
 		return false;

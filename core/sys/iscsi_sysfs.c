@@ -2,7 +2,6 @@
 /* Sessions of the kernel's iSCSI initiator and their disks, as sysfs tells. */
 #include "sys/iscsi.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -19,27 +18,10 @@
 #define DELETE_LIMIT_MS 60000
 #define SCAN_LIMIT_MS 60000
 
-/* A small file of sysfs, without white space at its end; NULL when there is nothing in it. */
-static char *read_attr(const char *path)
-{
-	char buf[4096];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	while (len > 0 && isspace((unsigned char)buf[len - 1]))
-		len--;
-	if (len <= 0)
-		return NULL;
-	buf[len] = '\0';
-	return text_copy(buf);
-}
-
 static bool attr_is(const char *dir, const char *name, const char *wanted)
 {
 	char *path = text_format("%s/%s", dir, name);
-	char *text = read_attr(path);
+	char *text = blkdev_text(path);
 	bool is = text && !strcmp(text, wanted);
 
 	free(text);
@@ -257,7 +239,7 @@ int iscsi_scan_lun(unsigned session, uint64_t lun, struct err *err)
 	}
 	free(real);
 	snprintf(link, sizeof(link), SESSIONS "%u/target_id", session);
-	target = read_attr(link);
+	target = blkdev_text(link);
 	if (target)
 		sscanf(target, "%u", &id);
 	free(target);
