@@ -63,7 +63,7 @@ void thin_map_next(const struct thin_map *map, uint64_t offset, uint64_t *ret_st
 		*ret_end = end;
 }
 
-static struct thin_map *new_map(const struct thin_map_expect *expect)
+struct thin_map *thin_map_empty(const struct thin_map_expect *expect)
 {
 	struct thin_map *map = text_alloc(1, sizeof(*map));
 
@@ -167,7 +167,7 @@ static void read_line(struct reader *r, const char *line)
 int thin_map_read(FILE *f, const struct thin_map_expect *expect, struct thin_map **ret,
 		  struct err *err)
 {
-	struct reader r = { .expect = expect, .map = new_map(expect) };
+	struct reader r = { .expect = expect, .map = thin_map_empty(expect) };
 	char line[LINE_MOST];
 
 	while (!r.why && fgets(line, sizeof(line), f)) {

@@ -29,6 +29,9 @@ struct thin_map_expect {
 int thin_map_read(FILE *f, const struct thin_map_expect *expect, struct thin_map **ret,
 		  struct err *err);
 
+/* The map of a volume of which nothing is mapped. */
+struct thin_map *thin_map_empty(const struct thin_map_expect *expect);
+
 /* The next range at or after offset that is mapped; both are the size when there is none. */
 void thin_map_next(const struct thin_map *map, uint64_t offset, uint64_t *ret_start,
 		   uint64_t *ret_end);

@@ -19,9 +19,9 @@ struct thin_map;
 /*
  * The map of the thin volume dev, of that size, which nobody writes to
  * meanwhile; fd is it, open.  record is the path of a file for a record; its
- * directory exists.  1: *ret is it.  0: it is no thin volume.  -1: there is no
- * map that can be trusted, and err says why; a caller can read everything.
- * ERR_STOPPED: interrupted.
+ * directory exists.  1: *ret is it.  0: it is no thin volume, or all of it is
+ * mapped.  -1: there is no map that can be trusted, and err says why; a caller
+ * can read everything.  ERR_STOPPED: interrupted.
  *
  * Nothing is left behind but what thin_snapshot_recover() finds.
  */

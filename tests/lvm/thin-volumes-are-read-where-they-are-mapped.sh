@@ -113,20 +113,41 @@ maps_read() {
 : >"$scratch/calls"
 ok 'a copy whose chunks all hold something is read back without a map' "$VOLMIG" copy --into-existing $a $b
 maps_read '... one map was read' 1
-# Zeroes that were written are a chunk as well, so that the count proves nothing.
+# Zeroes that were written are chunks as well, so that the count proves nothing; but all is mapped.
 ok 'where the zeroes are written as well' "$VOLMIG" copy --sparse=never --into-existing $a $b
-maps_read '... the other map is read, too' 2
+maps_read '... one map was read' 1
 same '... both are equal'
 # A chunk of zeroes at the source gives a MiB that is known as zeroes, where a wrong byte is written.
 dd if=/dev/zero of=$a bs=1M count=1 seek=40 conv=notrunc,fsync status=none
 must_fail 1 'a byte that is wrong where the source has zeroes is found' \
 	env VOLMIG_INJECT=flip-write:$((40 * 1048576 + 5)) "$VOLMIG_INJECT_BIN" copy --into-existing $a $b
 has '... and named' 'differs from what was read from the source at byte 41943040 (1 of 160 MiB differ)'
+maps_read '... the other map was read, too' 2
 blkdiscard -o $((40 * 1048576)) -l 1048576 $a
 must_fail 1 'and one where it has something' \
 	env VOLMIG_INJECT=flip-write:5 "$VOLMIG_INJECT_BIN" copy --into-existing $a $b
 ok 'after that it is copied again' "$VOLMIG" copy --into-existing $a $b
 same '... both are equal'
+maps_read '... each time by the map of one' 2
+
+# Nor is there one to be read of what is wholly mapped, and of what is not at all.
+for vg in thin_a thin_b; do
+	lvcreate -qq -y -V 16M --thinpool $vg/pool -n w >/dev/null 2>&1
+done
+whole() {
+	ok "$1" "$VOLMIG" copy --into-existing /dev/mapper/thin_a-w /dev/mapper/thin_b-w
+	maps_read '... no map was read' 0
+	ok '... both are equal' cmp /dev/mapper/thin_a-w /dev/mapper/thin_b-w
+	is '... and as much is mapped' "$(mapped /dev/mapper/thin_b-w)" "$2"
+}
+whole 'a thin volume of which nothing is mapped is copied' 0
+head -c 16M /dev/urandom | dd of=/dev/mapper/thin_a-w bs=1M iflag=fullblock conv=fsync status=none
+whole 'one that is wholly mapped' 16777216
+blkdiscard -o 8388608 -l 65536 /dev/mapper/thin_a-w
+ok 'where one chunk is missing' "$VOLMIG" copy --into-existing /dev/mapper/thin_a-w /dev/mapper/thin_b-w
+maps_read '... a map was read' 1
+ok '... both are equal' cmp /dev/mapper/thin_a-w /dev/mapper/thin_b-w
+lvremove -qq -y thin_a/w thin_b/w
 
 # Killed while the map is read: the keeper outlives it, and cleans up.
 is_reserved() {
