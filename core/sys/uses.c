@@ -203,28 +203,30 @@ static void collect(struct look *look, dev_t dev, const char *prefix, struct tex
 
 /*
  * The kernel grants a read lease only while nobody has the file open for
- * writing, by a descriptor, a mapping or from within the kernel.  So this
- * finds writers that /proc does not show, and when there are none it saves
- * reading all of /proc.  1 there are writers, 0 there are none, -1 not known.
+ * writing, by a descriptor, a mapping or from within the kernel.
+ */
+int uses_writers(int fd)
+{
+	/* Who opens the file just now has us told by a signal: by one that is ignored. */
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0)
+		return -1;
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return errno == EAGAIN ? 1 : -1;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return 0;
+}
+
+/*
+ * This finds writers that /proc does not show, and when there are none it saves
+ * reading all of /proc.
  */
 static int ask_lease(const char *path, dev_t dev, ino_t ino)
 {
 	struct stat st;
-	int ret = -1;
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), ret = -1;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != dev || st.st_ino != ino)
-		goto out;
-	/* Who opens the file just now has us told by a signal: by one that is ignored. */
-	if (fcntl(fd, F_SETSIG, SIGURG) < 0)
-		goto out;
-	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
-		fcntl(fd, F_SETLEASE, F_UNLCK);
-		ret = 0;
-	} else if (errno == EAGAIN) {
-		ret = 1;
-	}
-out:
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
+		ret = uses_writers(fd);
 	if (fd >= 0)
 		close(fd);
 	return ret;

@@ -32,6 +32,12 @@ void uses_of_file(const char *path, dev_t dev, ino_t ino, struct text_list *uses
  */
 void uses_of_block(const char *path, dev_t rdev, struct text_list *uses);
 
+/*
+ * Has anybody the regular file behind fd open for writing, this process among
+ * them?  fd is open for reading.  1 yes, 0 no, -1 not known.
+ */
+int uses_writers(int fd);
+
 /* 0 when there are none; else ERR_REFUSED, with all of them named.  Frees them. */
 int uses_refuse(const char *object, struct text_list *uses, struct err *err);
 

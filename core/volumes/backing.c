@@ -18,6 +18,7 @@
 #include "support/clock.h"
 #include "support/json.h"
 #include "support/text.h"
+#include "sys/uses.h"
 
 #define CHAIN_MAX 64		/* longer ones do not end */
 #define FILES_MAX 16384		/* of one directory */
@@ -120,21 +121,53 @@ static bool is_stamped_by_our_clock(int fd)
 	return false;
 }
 
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/*
+ * Does whatever changes of it from now on, which st was asked of before, give it
+ * another time than st's?
+ *
+ * A file bears the time at which a write began, not ended: not while somebody
+ * may be writing to a young one.
+ */
+static bool holds_still(int fd, const struct stat *st, const struct timespec *now)
+{
+	struct stat opened;
+
+	/* A device's node does not change when what is on it does. */
+	if (fstat(fd, &opened) < 0 || !S_ISREG(opened.st_mode) || opened.st_dev != st->st_dev ||
+	    opened.st_ino != st->st_ino)
+		return false;
+	if (now->tv_sec > st->st_ctim.tv_sec + SETTLED_S)
+		return true;
+	return st->st_ctim.tv_nsec && is_later(now, &st->st_ctim) && is_stamped_by_our_clock(fd) &&
+	       uses_writers(fd) == 0;
+}
+
 /* What the image says itself; 0, or -errno: it cannot be read. */
-static int read_header(const char *path, struct text_list *list, bool *ret_our_clock)
+static int read_header(const char *path, const struct stat *st, struct text_list *list, bool *ret_settled)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret = 0;
 	unsigned char header[HEADER_BYTES];
 	char name[NAME_MAX_BYTES + 1];
 	uint64_t offset, length;
+	struct timespec now;
 	ssize_t got;
 
+	*ret_settled = false;
 	if (fd < 0)
 		return -errno;
-	*ret_our_clock = is_stamped_by_our_clock(fd);
+	/* Before it is read: whatever changes from now on bears this time or a later one. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	*ret_settled = holds_still(fd, st, &now);
 	got = pread(fd, header, sizeof(header), 0);
-	if (got < 0)
+	if (got < 0) {
 		ret = -errno;
+		*ret_settled = false;
+	}
 	if (got < HEADER_LEAST || memcmp(header, "QFI\xfb", 4))
 		goto out;
 	offset = big_endian(header + 8, 8);
@@ -156,7 +189,7 @@ struct known {
 	dev_t dev;
 	ino_t ino;
 	struct timespec changed;
-	bool settled;			/* it was not changed just before it was read */
+	bool settled;			/* no change can have gone unseen: see holds_still() */
 	struct text_list below;
 };
 
@@ -180,11 +213,6 @@ static void free_known(void *node)
 	free(known);
 }
 
-static bool is_later(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
-}
-
 /* What was read of it and holds still, or NULL; it stays valid until the next call of look_into(). */
 static const struct known *recall(const struct stat *st)
 {
@@ -200,8 +228,6 @@ static int look_into(const char *path, const struct stat *st, const struct known
 {
 	const struct known key = { .dev = st->st_dev, .ino = st->st_ino };
 	struct known **found, *known;
-	struct timespec now;
-	bool our_clock = false;
 	int error;
 
 	*ret = recall(st);
@@ -222,14 +248,9 @@ static int look_into(const char *path, const struct stat *st, const struct known
 			abort();
 		tree_count++;
 	}
-	/* Before it is read: whatever changes from now on bears this time or a later one. */
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	text_list_free(&known->below);
-	error = read_header(path, &known->below, &our_clock);
+	error = read_header(path, st, &known->below, &known->settled);
 	known->changed = st->st_ctim;
-	/* A device's node does not change when what is on it does. */
-	known->settled = !error && S_ISREG(st->st_mode) && (our_clock && st->st_ctim.tv_nsec ?
-			 is_later(&now, &st->st_ctim) : now.tv_sec > st->st_ctim.tv_sec + SETTLED_S);
 	*ret = known;
 	return error;
 }
