@@ -190,7 +190,8 @@ struct known {
 	ino_t ino;
 	struct timespec changed;
 	bool settled;			/* no change can have gone unseen: see holds_still() */
-	struct text_list below;
+	char *path;			/* by which it was read, where there is something ... */
+	struct text_list below;		/* ... of which names may be relative to that */
 };
 
 static void *tree;
@@ -210,6 +211,7 @@ static void free_known(void *node)
 	struct known *known = node;
 
 	text_list_free(&known->below);
+	free(known->path);
 	free(known);
 }
 
@@ -231,7 +233,7 @@ static int look_into(const char *path, const struct stat *st, const struct known
 	int error;
 
 	*ret = recall(st);
-	if (*ret)
+	if (*ret && (!(*ret)->below.count || !strcmp((*ret)->path, path)))
 		return 0;
 	found = tfind(&key, &tree, by_identity);
 	known = found ? *found : NULL;
@@ -250,6 +252,8 @@ static int look_into(const char *path, const struct stat *st, const struct known
 	}
 	text_list_free(&known->below);
 	error = read_header(path, st, &known->below, &known->settled);
+	free(known->path);
+	known->path = known->below.count ? text_copy(path) : NULL;
 	known->changed = st->st_ctim;
 	*ret = known;
 	return error;

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,7 +48,7 @@ static void write_header(const char *path, const char *backing)
 	close(fd);
 }
 
-static bool is_stood_on(const char *path)
+static bool is_stood_on_in(const char *dir, const char *path)
 {
 	struct text_list overlays = { 0 };
 	char *unseen = NULL;
@@ -56,11 +57,16 @@ static bool is_stood_on(const char *path)
 
 	assert_int_equal(stat(path, &st), 0);
 	backing_forget();
-	backing_overlays(".", st.st_dev, st.st_ino, &overlays, &unseen);
+	backing_overlays(dir, st.st_dev, st.st_ino, &overlays, &unseen);
 	assert_null(unseen);
 	found = overlays.count > 0;
 	text_list_free(&overlays);
 	return found;
+}
+
+static bool is_stood_on(const char *path)
+{
+	return is_stood_on_in(".", path);
 }
 
 /* In one step of the clock by which files are stamped there is time for many of these. */
@@ -100,11 +106,31 @@ static void what_is_being_written_is_read_again(void **state)
 	close(fd);
 }
 
+/* An image may have a name in two directories, and a directory another name than it had. */
+static void what_a_name_is_relative_to_is_where_the_image_is_looked_at(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("one", 0700), 0);
+	assert_int_equal(mkdir("two", 0700), 0);
+	scratch_make("one/base", MIB);
+	scratch_make("two/base", MIB);
+	scratch_make("one/overlay", MIB);
+	write_header("one/overlay", "base");
+	assert_int_equal(link("one/overlay", "two/overlay"), 0);
+	clock_sleep_ms(50);
+	assert_true(is_stood_on_in("one", "one/base"));
+	assert_true(is_stood_on_in("two", "two/base"));
+	assert_int_equal(rename("two", "three"), 0);
+	assert_true(is_stood_on_in("three", "three/base"));
+	assert_int_equal(system("rm -r one three"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_changes_just_after_it_was_read_is_read_again),
 		cmocka_unit_test(what_is_being_written_is_read_again),
+		cmocka_unit_test(what_a_name_is_relative_to_is_where_the_image_is_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
