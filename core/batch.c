@@ -16,6 +16,7 @@
 #include "job.h"
 #include "journal.h"
 #include "report.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
@@ -302,6 +303,13 @@ static void sync_dir(const char *path)
 	}
 }
 
+/* What was found out about it before it was locked may be over: jobs that are done are known by its journal only. */
+static int has_gone_on(const struct batch *batch, struct err *err)
+{
+	err_set(err, ERR_REFUSED, batch->shown, "another process has worked on the batch meanwhile");
+	return err_next(err, "give the same command again");
+}
+
 /* Take it up, or write down what it is: durable before anything moves. */
 static int open_batch(struct batch *batch, const struct batch_text *plan, struct err *err)
 {
@@ -309,7 +317,7 @@ static int open_batch(struct batch *batch, const struct batch_text *plan, struct
 	char *path = text_format("%s/journal.jsonl", batch->dir);
 	struct folding folding = { 0 };
 	json_t *lines, *record;
-	int ret = -1;
+	int found, ret = -1;
 
 	if (job_state_dir_make(batch->state_dir, err) < 0)
 		goto out;
@@ -319,10 +327,20 @@ static int open_batch(struct batch *batch, const struct batch_text *plan, struct
 		err->class = ERR_REFUSED;
 		goto out;
 	}
+	inject_stop_at("stop-batch", 1);
 	if (lock_batch(batch, err) < 0)
 		goto out;
 	if (batch->known) {
 		ret = journal_open(&batch->journal, path, fold, &folding, err);
+		if (ret == 0 && (folding.ended || folding.done.count != batch->jobs_done.count ||
+				 folding.tried.count != batch->jobs_tried.count))
+			ret = has_gone_on(batch, err);
+		goto out;
+	}
+	found = look(batch->state_dir, batch->id, &folding, err);
+	if (found) {
+		if (found > 0)
+			has_gone_on(batch, err);
 		goto out;
 	}
 	lines = json_array();

@@ -44,6 +44,7 @@
  *   kill-pivot:N           the same before (1, 3, 5, ...) and after (2, 4, 6, ...) the pivot of each disk
  *   stop-pivot:N           stop itself (SIGSTOP) before the pivot of the Nth disk
  *   stop-lvremove:1        the same before a logical volume is removed
+ *   stop-batch:1           the same before a batch is locked
  *   settle-limit:N         wait N milliseconds only for a libvirt that is silent around a pivot
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   kill-server:1          a server of QEMU's is killed where it would be asked to end

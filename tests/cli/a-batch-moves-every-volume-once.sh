@@ -212,6 +212,29 @@ ok 'it comes to its end' "$VOLMIG" batch plan
 settles 'every volume was moved once' moved_once
 count=8
 
+# late COMMAND...: the batch is begun, and another process does COMMAND before it is locked.
+late() {
+	VOLMIG_INJECT=stop-batch:1 "$VOLMIG_INJECT_BIN" batch --keep=1 plan >"$scratch/output" 2>&1 &
+	child=$!
+	wait_until sh -c "grep -q '^State:.T' /proc/$child/status" || diag 'it does not stop'
+	"$@" >/dev/null 2>&1
+	kill -CONT $child
+	wait $child
+}
+
+fresh
+late "$VOLMIG" batch --keep=1 plan
+is 'who comes late to a batch is told so' $? 3
+has 'and what to do' 'another process has worked on the batch meanwhile; give the same command again'
+ok 'which is all there is to do' "$VOLMIG" batch --keep=1 plan
+is 'all were moved by then' "$(ls a | wc -l) $(ls b | wc -l)" "0 $count"
+
+fresh
+run faulty write-eio:100000 batch --fail-fast plan
+late "$VOLMIG" batch --keep=1 plan
+is 'who comes late to one that had begun, too' $? 3
+ok 'the same command is all there is to do' "$VOLMIG" batch --keep=1 plan
+
 fresh max-jobs=2 --bwlimit=100K
 "$VOLMIG" batch -q plan 2>"$scratch/stderr" &
 child=$!
