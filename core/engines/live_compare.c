@@ -96,7 +96,7 @@ static struct reading *read_both(const struct pair *pair, const struct move *mov
 		reading->fds[i] = pair->fds[i];
 		reading->pieces[i] = (char *)reading + BLOCK + (size_t)i * rounded;
 	}
-	if (child_run(reading_run, reading, READ_LIMIT_MS, &status) < 0) {
+	if (child_run_with(reading_run, reading, pair->fds, READ_LIMIT_MS, &status) < 0) {
 		err_set(err, ERR_STOPPED, move->live.new_path, "one of the two disks does not answer");
 		reading_release(reading);
 		return NULL;

@@ -9,7 +9,19 @@
 #include "support/clock.h"
 #include "support/interrupt.h"
 
-int child_run(int (*run)(void *data), void *data, uint64_t limit_ms, int *ret_status)
+/* Those up to the next one that is kept, from each kept one on. */
+static void close_all_but(const int fds[2])
+{
+	int low = fds[0] < fds[1] ? fds[0] : fds[1], high = fds[0] < fds[1] ? fds[1] : fds[0];
+
+	if (low > 0)
+		close_range(0, (unsigned)low - 1, 0);
+	if (high > low + 1)
+		close_range((unsigned)(low + 1), (unsigned)high - 1, 0);
+	close_range((unsigned)(high + 1), ~0U, 0);
+}
+
+int child_run_with(int (*run)(void *data), void *data, const int fds[2], uint64_t limit_ms, int *ret_status)
 {
 	uint64_t until = clock_ns() + limit_ms * 1000000;
 	pid_t pid = fork();
@@ -18,9 +30,8 @@ int child_run(int (*run)(void *data), void *data, uint64_t limit_ms, int *ret_st
 	if (pid < 0)
 		return -1;
 	if (pid == 0) {
-		/* Whoever reads our output must not wait for one that hangs. */
-		for (int fd = 0; fd <= 2; fd++)
-			close(fd);
+		/* One that hangs keeps what it has: pipes that somebody reads to their end, locks, devices. */
+		close_all_but(fds);
 		_exit(run(data));
 	}
 	for (;;) {
@@ -45,4 +56,9 @@ int child_run(int (*run)(void *data), void *data, uint64_t limit_ms, int *ret_st
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, WNOHANG);
 	return -1;
+}
+
+int child_run(int (*run)(void *data), void *data, uint64_t limit_ms, int *ret_status)
+{
+	return child_run_with(run, data, (const int[]){ -1, -1 }, limit_ms, ret_status);
 }
