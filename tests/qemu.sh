@@ -8,7 +8,7 @@ servers() {
 	for process in /proc/[0-9]*; do
 		arguments=$(tr '\0' ' ' 2>/dev/null <"$process/cmdline")
 		case $arguments in
-		*qemu-storage-daemon*"$work"*'"fd"'* | *qemu-storage-daemon*rbd*"$work"*'"fd"'*)
+		*qemu-storage-daemon*"$work"*'"fd"'* | *qemu-storage-daemon*rbd*"${cluster:-$work}"*'"fd"'*)
 			echo "${process#/proc/} $arguments" ;;
 		esac
 	done
