@@ -16,6 +16,7 @@
 #include "support/log.h"
 #include "support/text.h"
 #include "sys/ioq.h"
+#include "sys/nbd.h"
 #include "volumes/volume.h"
 
 #define MILLISECOND 1000000ULL
@@ -448,6 +449,7 @@ static unsigned choose_depth(const struct pipeline *p)
 static int setup(struct pipeline *p, struct err *err)
 {
 	struct ioq_file files[2];
+	bool shared = false;
 	int r;
 
 	p->err = err;
@@ -476,9 +478,14 @@ static int setup(struct pipeline *p, struct err *err)
 		p->free_requests[p->free_request_count++] = i;
 	for (unsigned f = 0; f < p->file_count; f++)
 		files[f] = (struct ioq_file){ p->files[f].vol->fd, p->files[f].vol->nbd };
-	r = slots_init(&p->slots, p->buffers ? p->depth : 0, p->buffers);
+	for (unsigned f = 0; f < p->file_count; f++)
+		shared |= p->files[f].vol->nbd && nbd_export_has_ring(p->files[f].vol->nbd);
+	r = slots_init(&p->slots, p->buffers ? p->depth : 0, p->buffers, shared);
 	if (r < 0)
 		return err_sys(err, -r, NULL, "cannot allocate memory for I/O");
+	for (unsigned f = 0; f < p->file_count && p->slots.fd >= 0; f++)
+		if (p->files[f].vol->nbd)
+			nbd_export_share(p->files[f].vol->nbd, p->slots.memory, p->slots.size, p->slots.fd);
 	return ioq_open(&p->q, p->opt->engine, files, p->file_count, p->slots.memory, p->slots.size,
 			PIPELINE_REQUESTS + 1, err);
 }
@@ -510,6 +517,9 @@ int pipeline_run(struct pipeline *p, struct block_copy_result *ret_result, struc
 			 reason ? reason : "");
 	}
 	ioq_close(p->q);
+	for (unsigned f = 0; f < p->file_count; f++)
+		if (p->files[f].vol->nbd)
+			nbd_export_unshare(p->files[f].vol->nbd);
 	/*
 	 * After a stall the kernel may still write into the memory, or read
 	 * from it, when it is unstuck: the memory stays where it is.

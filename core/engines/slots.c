@@ -4,9 +4,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engines/blocks.h"
 #include "engines/leaves.h"
@@ -52,6 +54,27 @@ static unsigned char *new_memory(size_t size)
 	return start;
 }
 
+/* The same in a file that has no name; no huge pages are to be had there. */
+static unsigned char *new_shared_memory(size_t size, int *ret_fd)
+{
+	int fd = memfd_create("volmig-slots", MFD_CLOEXEC);
+	void *map = MAP_FAILED;
+
+	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
+		map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* All of it now: once it is in use it is too late to be told that there is none. */
+	if (map != MAP_FAILED && madvise(map, size, MADV_DONTFORK) == 0 && fallocate(fd, 0, 0, (off_t)size) == 0 &&
+	    pages_make_present(map, size) == 0) {
+		*ret_fd = fd;
+		return map;
+	}
+	if (map != MAP_FAILED)
+		munmap(map, size);
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
 /* What a read fails to bring must not be taken for what was there from before. */
 static void spoil(unsigned char *from, size_t length)
 {
@@ -67,13 +90,18 @@ static void drop_kept(void)
 	kept.size = 0;
 }
 
-int slots_init(struct slots *slots, unsigned count, unsigned leaves)
+int slots_init(struct slots *slots, unsigned count, unsigned leaves, bool shared)
 {
 	size_t size = ((size_t)count * leaves + 1) * LEAF_BYTES;
-	unsigned char *start;
+	unsigned char *start = NULL;
+	int fd = -1;
 
 	assert(count <= SLOTS_MOST);
-	if (kept.size == size) {
+	if (shared && size > KEPT_MOST)
+		start = new_shared_memory(size, &fd);
+	if (start) {
+		/* Whoever cannot have that does without. */
+	} else if (kept.size == size) {
 		start = kept.memory;
 		kept.memory = NULL;
 		madvise(start, size, MADV_DONTFORK);
@@ -85,7 +113,7 @@ int slots_init(struct slots *slots, unsigned count, unsigned leaves)
 	if (!start)
 		return -ENOMEM;
 
-	*slots = (struct slots){ .memory = start, .size = size };
+	*slots = (struct slots){ .memory = start, .size = size, .fd = fd };
 	while (slots->spare_count < count) {
 		slots->spare[slots->spare_count++] = start;
 		start += leaves * LEAF_BYTES;
@@ -110,6 +138,8 @@ void slots_free(struct slots *slots)
 {
 	if (slots->size > KEPT_MOST && slots->memory) {
 		munmap(slots->memory, slots->size);
+		if (slots->fd >= 0)
+			close(slots->fd);
 	} else if (slots->memory) {
 		drop_kept();
 		kept.memory = slots->memory;

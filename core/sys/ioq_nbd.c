@@ -67,7 +67,7 @@ static int ask_inner(struct mixed *m, struct ioq_result *results, unsigned max)
 static int mixed_wait(struct ioq *q, struct ioq_result *results, unsigned max, unsigned timeout_ms)
 {
 	struct mixed *m = (struct mixed *)q;
-	struct pollfd fds[1 + IOQ_FILES_MAX * NBD_CONNECTIONS_MOST];
+	struct pollfd fds[1 + IOQ_FILES_MAX * NBD_POLLS_MOST];
 	unsigned count = 0, done = 0, begins[IOQ_FILES_MAX], counts[IOQ_FILES_MAX];
 	int n, ring = -1;
 	uint64_t events;

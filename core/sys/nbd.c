@@ -127,6 +127,8 @@ void nbd_lose(struct nbd *nbd, int number)
 		nbd->connections[i] = (struct connection){ 0 };
 	}
 	nbd->connection_count = 0;
+	nbd_ring_close(nbd->ring);
+	nbd->ring = NULL;
 	for (unsigned i = 0; i < CALLS; i++) {
 		struct call *call = &nbd->calls[i];
 
@@ -155,7 +157,10 @@ unsigned nbd_export_poll(struct nbd *nbd, struct pollfd *fds)
 					  (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0)),
 		};
 	}
-	return nbd->connection_count;
+	if (!nbd->ring)
+		return nbd->connection_count;
+	nbd_ring_poll(nbd->ring, fds + nbd->connection_count);
+	return nbd->connection_count + NBD_RING_POLLS;
 }
 
 /* 0; or -1 and libnbd knows why. */
@@ -189,11 +194,19 @@ void nbd_export_turn(struct nbd *nbd, const struct pollfd *fds, unsigned count)
 			return;
 		}
 	}
+	if (!nbd->ring || count != nbd->connection_count + NBD_RING_POLLS)
+		return;
+	fds += nbd->connection_count;
+	if (fds[0].revents)
+		nbd_ring_hush(nbd->ring);
+	nbd_ring_ended(nbd);
+	if (nbd_ring_is_over(fds))
+		nbd_lose(nbd, ENOTCONN);
 }
 
 void nbd_wait_turn(struct nbd *nbd, int timeout_ms)
 {
-	struct pollfd fds[NBD_CONNECTIONS_MOST];
+	struct pollfd fds[NBD_POLLS_MOST];
 	unsigned count = nbd_export_poll(nbd, fds);
 
 	if (poll(fds, count, timeout_ms) > 0)
@@ -356,6 +369,7 @@ static struct nbd *new_export(const char *uri, const char *name, uint64_t limit_
 	nbd->name = text_copy(name);
 	nbd->uri = text_copy(uri);
 	nbd->limit_ms = limit_ms;
+	nbd->ring_socket = -1;
 	return nbd;
 }
 
@@ -469,6 +483,34 @@ void nbd_export_connections(struct nbd *nbd, unsigned wanted)
 	}
 }
 
+/* ---- memory in common ---- */
+
+#define RING_MS 5000		/* for a server that has greeted us */
+
+void nbd_export_set_ring(struct nbd *nbd, int socket)
+{
+	nbd->ring_socket = socket;
+}
+
+bool nbd_export_has_ring(const struct nbd *nbd)
+{
+	return nbd->ring_socket >= 0;
+}
+
+void nbd_export_share(struct nbd *nbd, void *memory, size_t size, int memory_fd)
+{
+	if (nbd->ring_socket < 0 || nbd->lost)
+		return;
+	nbd->ring = nbd_ring_open(nbd->ring_socket, memory, size, memory_fd, RING_MS);
+	nbd->ring_socket = -1;
+}
+
+void nbd_export_unshare(struct nbd *nbd)
+{
+	nbd_ring_close(nbd->ring);
+	nbd->ring = NULL;
+}
+
 int nbd_export_lost(const struct nbd *nbd)
 {
 	return nbd->lost;
@@ -511,6 +553,9 @@ void nbd_export_close(struct nbd *nbd)
 	say_good_bye(nbd);
 	for (unsigned i = 0; i < nbd->connection_count; i++)
 		nbd_lib.nbd_close(nbd->connections[i].handle);
+	nbd_export_unshare(nbd);
+	if (nbd->ring_socket >= 0)
+		close(nbd->ring_socket);
 	free(nbd->name);
 	free(nbd->uri);
 	free(nbd);

@@ -19,6 +19,7 @@ struct nbd;
 struct pollfd;
 
 #define NBD_CONNECTIONS_MOST 4
+#define NBD_POLLS_MOST (NBD_CONNECTIONS_MOST + 2)
 
 /* What the server says of the export. */
 struct nbd_info {
@@ -83,6 +84,23 @@ void nbd_export_set_limit(struct nbd *nbd, uint64_t limit_ms);
 void nbd_export_connections(struct nbd *nbd, unsigned wanted);
 
 /*
+ * The server is a process of this host that takes reads and writes through
+ * memory as well, by a second socket (QEMU's vhost-user-blk), which is taken over.
+ */
+void nbd_export_set_ring(struct nbd *nbd, int socket);
+bool nbd_export_has_ring(const struct nbd *nbd);
+
+/*
+ * From here on requests of a queue whose buffers are in that memory, which is
+ * all of what memory_fd is, leave it there, and the server fetches or fills it.  Once
+ * for an export, and nothing is lost when the server does not want to.
+ */
+void nbd_export_share(struct nbd *nbd, void *memory, size_t size, int memory_fd);
+
+/* No more of that, before the memory is anything else.  Content when it is not shared. */
+void nbd_export_unshare(struct nbd *nbd);
+
+/*
  * Each of these waits for its own end; what else is in flight goes on meanwhile.
  * -1: ERR_FAILED with the errno of the server or of the connection.  A call that is
  * not answered in time gives the connection up, with ETIME.
@@ -124,7 +142,7 @@ void nbd_export_submit(struct nbd *nbd, const struct ioq_request *request);
 /* Take results that have come in, in no order. */
 unsigned nbd_export_results(struct nbd *nbd, struct ioq_result *results, unsigned max);
 
-/* What to wait for, anew each time; fds has room for NBD_CONNECTIONS_MOST.  Returns how many. */
+/* What to wait for, anew each time; fds has room for NBD_POLLS_MOST.  Returns how many. */
 unsigned nbd_export_poll(struct nbd *nbd, struct pollfd *fds);
 
 /* Move what can be moved after poll() has filled in what nbd_export_poll() gave. */

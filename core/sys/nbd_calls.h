@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "sys/nbd.h"
+#include "sys/nbd_ring.h"
 
 #ifndef VOLMIG_WITHOUT_NBD
 
@@ -20,7 +21,7 @@ struct err;
 
 #define MILLISECOND 1000000ULL
 #define TICK_MS 100			/* how soon a wait sees that the user wants to stop */
-#define CALLS 80			/* in flight: those of a queue, and one that is waited for */
+#define CALLS NBD_RING_REQUESTS		/* in flight: those of a queue, and one that is waited for */
 #define EXTENTS 1024			/* kept of one answer */
 
 /* Every function of libnbd's that is used, to be looked up by its name. */
@@ -63,10 +64,19 @@ enum call_state {
 	CALL_ENDED,
 };
 
+struct command {
+	enum { READ, WRITE, FLUSH, ZERO, STATUS } what;
+	void *buffer;
+	size_t length;
+	uint64_t offset, count;		/* count: of what has no buffer */
+	uint32_t flags;
+};
+
 /* A command on its way. */
 struct call {
 	struct nbd *nbd;
-	struct connection *connection;
+	struct command command;
+	struct connection *connection;	/* NULL: it goes through the ring */
 	enum call_state state;
 	bool waited_for;		/* by one of our own calls, not by a queue */
 	uint64_t tag;
@@ -87,6 +97,8 @@ struct nbd {
 
 	struct connection connections[NBD_CONNECTIONS_MOST];
 	unsigned connection_count;
+	int ring_socket;		/* of which no use was made; else -1 */
+	struct nbd_ring *ring;		/* or NULL */
 	struct call calls[CALLS];
 	unsigned ended;			/* calls of a queue that have ended */
 
@@ -104,6 +116,9 @@ int nbd_say_number(const struct nbd *nbd, struct err *err, int number, const cha
  * all connections, for the server need not be the one that the others reach.
  */
 void nbd_lose(struct nbd *nbd, int number);
+
+/* Calls that the ring has brought to their end. */
+void nbd_ring_ended(struct nbd *nbd);
 
 bool nbd_is_over(const struct connection *c);
 

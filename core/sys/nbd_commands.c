@@ -92,25 +92,13 @@ static int extent_found(void *data, const char *context, uint64_t offset, uint32
 	return 0;
 }
 
-struct command {
-	enum { READ, WRITE, FLUSH, ZERO, STATUS } what;
-	void *buffer;
-	size_t length;
-	uint64_t offset, count;		/* count: of what has no buffer */
-	uint32_t flags;
-};
-
-static void start(struct nbd *nbd, struct call *call, const struct command *command)
+static void start_on_connection(struct nbd *nbd, struct call *call)
 {
+	const struct command *command = &call->command;
 	struct nbd_handle *h;
 	int64_t cookie = -1;
 
-	if (nbd->lost) {
-		end_call(call, -nbd->lost);
-		return;
-	}
 	call->connection = least_busy(nbd);
-	call->result = (int64_t)command->length;
 	h = call->connection->handle;
 	call->connection->in_flight++;
 	switch (command->what) {
@@ -145,6 +133,40 @@ static void start(struct nbd *nbd, struct call *call, const struct command *comm
 	}
 	if (!nbd->lost && nbd_is_over(call->connection))
 		nbd_lose(nbd, ENOTCONN);
+}
+
+static void start(struct nbd *nbd, struct call *call, const struct command *command)
+{
+	bool carried = command->what == READ || command->what == WRITE;
+
+	call->command = *command;
+	call->result = (int64_t)command->length;
+	if (nbd->lost)
+		end_call(call, -nbd->lost);
+	else if (carried && nbd->ring && nbd_ring_takes(nbd->ring, command->buffer, command->length, command->offset))
+		nbd_ring_submit(nbd->ring, (unsigned)(call - nbd->calls), command->what == WRITE, command->buffer,
+				command->length, command->offset);
+	else
+		start_on_connection(nbd, call);
+}
+
+void nbd_ring_ended(struct nbd *nbd)
+{
+	unsigned slot;
+	bool good;
+	int r = 0;
+
+	while (!nbd->lost && nbd->ring && (r = nbd_ring_next(nbd->ring, &slot, &good)) > 0) {
+		struct call *call = &nbd->calls[slot];
+
+		if (good)
+			end_call(call, call->result);
+		else
+			/* The same once more, for there it is told why. */
+			start_on_connection(nbd, call);
+	}
+	if (r < 0)
+		nbd_lose(nbd, EPROTO);
 }
 
 /* Start and wait for the end.  0 or a positive number, or a negative errno. */

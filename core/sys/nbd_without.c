@@ -117,6 +117,34 @@ int nbd_export_next_data(struct nbd *nbd, uint64_t offset, uint64_t *ret_start, 
 	abort();
 }
 
+void nbd_export_set_ring(struct nbd *nbd, int socket)
+{
+	(void)nbd;
+	(void)socket;
+	abort();
+}
+
+bool nbd_export_has_ring(const struct nbd *nbd)
+{
+	(void)nbd;
+	abort();
+}
+
+void nbd_export_share(struct nbd *nbd, void *memory, size_t size, int memory_fd)
+{
+	(void)nbd;
+	(void)memory;
+	(void)size;
+	(void)memory_fd;
+	abort();
+}
+
+void nbd_export_unshare(struct nbd *nbd)
+{
+	(void)nbd;
+	abort();
+}
+
 int nbd_export_lost(const struct nbd *nbd)
 {
 	(void)nbd;

@@ -30,6 +30,8 @@
 #define TICK_MS 100
 #define STOP_MS 10000		/* to flush and close a volume that was flushed before */
 #define NODE "disk"
+#define RING "vhost-user-blk"
+#define FIRST_KEPT 3		/* the number of the first descriptor that a program is handed */
 
 /*
  * A server takes memory for each request and gives it back.  Were that the
@@ -46,6 +48,7 @@ struct qemu_daemon {
 	char *arguments[2];	/* which it repeats in messages */
 	int connections[QEMU_DAEMON_CONNECTIONS_MAX];
 	unsigned connection_count, given;
+	int ring;		/* connected, and not given away; else -1 */
 };
 
 static char *socket_dir;
@@ -80,7 +83,7 @@ static char *name_dir(bool *ret_made, struct err *err)
  * A listening socket that has clients and no name.  Connecting does not wait
  * for anybody to accept.
  */
-static int listen_and_connect(struct qemu_daemon *daemon, unsigned count, struct err *err)
+static int listen_and_connect(int *connections, unsigned *ret_count, unsigned count, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int dir = -1, listener = -1, ret = -1;
@@ -102,12 +105,12 @@ static int listen_and_connect(struct qemu_daemon *daemon, unsigned count, struct
 		goto fail;
 	if (listen(listener, QEMU_DAEMON_CONNECTIONS_MAX) < 0)
 		goto fail;
-	while (daemon->connection_count < count) {
+	while (*ret_count < count) {
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 		if (fd < 0)
 			goto fail;
-		daemon->connections[daemon->connection_count++] = fd;
+		connections[(*ret_count)++] = fd;
 		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 			goto fail;
 	}
@@ -141,8 +144,9 @@ static char *argument(json_t *json)
 
 /* As qemu-storage-daemon wants to have it; the listening socket is its descriptor 3. */
 static void storage_daemon(struct qemu_daemon *daemon, const struct qemu_daemon_options *options,
-			   const char *path, const char **argv, char **to_free)
+			   const char *path, int ring, const char **argv, char **to_free)
 {
+	char number[16];
 	json_t *blockdev = json_deep_copy(options->blockdev);
 	size_t n = 0;
 
@@ -160,6 +164,13 @@ static void storage_daemon(struct qemu_daemon *daemon, const struct qemu_daemon_
 	argv[n++] = "--export";
 	argv[n++] = to_free[1] = argument(json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", "export",
 						    "node-name", NODE, "name", "", "writable", options->writable));
+	if (ring >= 0) {
+		snprintf(number, sizeof(number), "%d", ring);
+		argv[n++] = "--export";
+		argv[n++] = to_free[2] = argument(json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:b}", "type", RING, "id", "ring",
+							    "node-name", NODE, "addr", "type", "fd", "str", number,
+							    "writable", options->writable));
+	}
 	argv[n] = NULL;
 }
 
@@ -208,7 +219,10 @@ static int not_started(struct qemu_daemon *daemon, struct err *err)
 {
 	char *words = words_of(daemon);
 
-	if (strstr(words, " lock")) {
+	if (strstr(words, RING)) {
+		err_set(err, ERR_FAILED, daemon->object, "QEMU cannot open it: %s", words);
+		err->number = EOPNOTSUPP;
+	} else if (strstr(words, " lock")) {
 		err_set(err, ERR_REFUSED, daemon->object, "in use by a running QEMU, or by another program that locks it: %s", words);
 		err->number = EBUSY;
 		err_next(err, "shut the guest down, or end that program");
@@ -271,24 +285,26 @@ static char *server_program(const char *object, bool *ret_is_nbd, struct err *er
 	return path;
 }
 
-int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options *options,
-		      struct err *err)
+static int start(struct qemu_daemon **ret, const struct qemu_daemon_options *options, bool ring,
+		 struct err *err)
 {
 	struct qemu_daemon *daemon = text_alloc(1, sizeof(*daemon));
-	int kept[PROGRAM_KEPT_MAX], listener = -1, result = -1;
-	struct program program = { .kept = kept, .kept_count = 1 + options->kept_count };
-	char *path = NULL, *to_free[2] = { NULL, NULL };
+	int kept[PROGRAM_KEPT_MAX], listener = -1, ring_listener = -1, result = -1;
+	struct program program = { .kept = kept };
+	char *path = NULL, *to_free[3] = { NULL, NULL, NULL };
 	const char *argv[16];
 	const char **env = NULL;
 	size_t env_count = 0;
+	unsigned ring_count = 0;
 	bool is_nbd;
 
 	assert(options->connections > 0 && options->connections <= QEMU_DAEMON_CONNECTIONS_MAX);
-	assert(program.kept_count <= PROGRAM_KEPT_MAX);
-	*daemon = (struct qemu_daemon){ .object = text_copy(options->object), .pidfd = -1, .said = -1 };
+	assert(options->kept_count + 2 <= PROGRAM_KEPT_MAX);
+	*daemon = (struct qemu_daemon){ .object = text_copy(options->object), .pidfd = -1, .said = -1, .ring = -1 };
 	path = server_program(options->object, &is_nbd, err);
 	if (!path)
 		goto out;
+	ring = ring && !is_nbd;
 	while (options->env && options->env[env_count])
 		env_count++;
 	env = text_alloc(env_count + 4, sizeof(*env));
@@ -298,13 +314,22 @@ int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options
 	env[env_count + 1] = is_nbd ? PROGRAM_LISTEN_PID : NULL;
 	env[env_count + 2] = is_nbd ? "LISTEN_FDS=1" : NULL;
 	env[env_count + 3] = NULL;
-	(is_nbd ? nbd_server : storage_daemon)(daemon, options, path, argv, to_free);
-	listener = listen_and_connect(daemon, options->connections, err);
+	if (is_nbd)
+		nbd_server(daemon, options, path, argv, to_free);
+	else
+		storage_daemon(daemon, options, path, ring ? FIRST_KEPT + 1 + (int)options->kept_count : -1, argv, to_free);
+	listener = listen_and_connect(daemon->connections, &daemon->connection_count, options->connections, err);
 	if (listener < 0 || (daemon->said = program_memory(err)) < 0)
 		goto out;
-	kept[0] = listener;
+	kept[program.kept_count++] = listener;
 	for (size_t i = 0; i < options->kept_count; i++)
-		kept[1 + i] = options->kept[i];
+		kept[program.kept_count++] = options->kept[i];
+	if (ring) {
+		ring_listener = listen_and_connect(&daemon->ring, &ring_count, 1, err);
+		if (ring_listener < 0)
+			goto out;
+		kept[program.kept_count++] = ring_listener;
+	}
 	program.argv = argv;
 	program.env = env;
 	program.errors = daemon->said;
@@ -313,9 +338,12 @@ int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options
 		daemon->pid = 0;
 		goto out;
 	}
-	/* Nobody but the daemon has it from here on: with the daemon all connections end. */
+	/* Nobody but the daemon has them from here on: with the daemon all connections end. */
 	close(listener);
 	listener = -1;
+	if (ring_listener >= 0)
+		close(ring_listener);
+	ring_listener = -1;
 	daemon->pidfd = pidfd_open(daemon->pid, 0);
 	/* Its client is loaded while it starts; that there is none is said when it is wanted. */
 	nbd_export_missing();
@@ -323,8 +351,10 @@ int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options
 out:
 	if (listener >= 0)
 		close(listener);
-	free(to_free[0]);
-	free(to_free[1]);
+	if (ring_listener >= 0)
+		close(ring_listener);
+	for (size_t i = 0; i < sizeof(to_free) / sizeof(to_free[0]); i++)
+		free(to_free[i]);
 	free(env);
 	free(path);
 	if (result < 0)
@@ -334,9 +364,32 @@ out:
 	return result;
 }
 
+int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options *options,
+		      struct err *err)
+{
+	static bool none;
+	bool ring = options->ring && !none;
+	int r = start(ret, options, ring, err);
+
+	/* Some are built without it (RHEL's): once a process that is found out. */
+	if (r == 0 || !ring || err->number != EOPNOTSUPP)
+		return r;
+	none = true;
+	*err = (struct err)ERR_INIT;
+	return start(ret, options, false, err);
+}
+
 int qemu_daemon_connection(struct qemu_daemon *daemon)
 {
 	return daemon->given < daemon->connection_count ? daemon->connections[daemon->given++] : -1;
+}
+
+int qemu_daemon_ring(struct qemu_daemon *daemon)
+{
+	int ring = daemon->ring;
+
+	daemon->ring = -1;
+	return ring;
 }
 
 pid_t qemu_daemon_pid(const struct qemu_daemon *daemon)
@@ -375,6 +428,8 @@ void qemu_daemon_stop(struct qemu_daemon *daemon)
 	/* Who is asked to end while clients talk to it would wait for them. */
 	for (unsigned i = daemon->given; i < daemon->connection_count; i++)
 		close(daemon->connections[i]);
+	if (daemon->ring >= 0)
+		close(daemon->ring);
 	over.fd = daemon->pidfd;
 	if (daemon->pid)
 		kill(daemon->pid, inject_number("kill-server", &ignored) ? SIGKILL : SIGTERM);

@@ -29,6 +29,7 @@ struct qemu_daemon_options {
 	size_t kept_count;
 	const char *const *env;
 	bool writable;
+	bool ring;			/* requests through memory as well, where the daemon has that: see nbd.h */
 	unsigned connections;		/* clients that it will have */
 	uint64_t timeout_ms;		/* for opening the volume */
 };
@@ -50,6 +51,9 @@ int qemu_daemon_start(struct qemu_daemon **ret, const struct qemu_daemon_options
 
 /* A connection to it, one after the other, of the caller's to close; -1: all are given away. */
 int qemu_daemon_connection(struct qemu_daemon *daemon);
+
+/* The socket for requests through memory, of the caller's to close; -1: it has none, or it is given away. */
+int qemu_daemon_ring(struct qemu_daemon *daemon);
 
 pid_t qemu_daemon_pid(const struct qemu_daemon *daemon);
 

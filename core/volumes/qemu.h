@@ -114,11 +114,12 @@ struct qemu_daemon;
 /*
  * Start a process that serves it, and connect to that: *ret_fd is a connected
  * socket of the caller's.  stall_ms: how long a request may wait for a cluster
- * or target that does not answer, 0: for ever.  ERR_REFUSED when another QEMU
+ * or target that does not answer, 0: for ever.  ret_ring: the socket for requests
+ * through memory (see sys/nbd.h), of the caller's, or -1; NULL: it is not wanted.  ERR_REFUSED when another QEMU
  * has it (wait_for_locks: for longer than it takes one to end), or when it is
  * not the file that facts speak of.
  */
 int qemu_serve(const struct facts *facts, bool writable, uint64_t stall_ms, bool wait_for_locks,
-	       struct qemu_daemon **ret, int *ret_fd, struct err *err);
+	       struct qemu_daemon **ret, int *ret_fd, int *ret_ring, struct err *err);
 
 #endif

@@ -91,7 +91,7 @@ static int look_inside_by_qemu(unsigned flags, struct facts *facts, struct err *
 	struct nbd *nbd = NULL;
 	int fd, ret;
 
-	if (qemu_serve(facts, false, LOOK_MS, false, &daemon, &fd, err) < 0) {
+	if (qemu_serve(facts, false, LOOK_MS, false, &daemon, &fd, NULL, err) < 0) {
 		if (err->class == ERR_FAILED)
 			err->class = ERR_REFUSED;
 		return -1;

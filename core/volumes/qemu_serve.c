@@ -145,7 +145,7 @@ static int start(struct qemu_daemon **ret, const struct qemu_daemon_options *opt
 }
 
 int qemu_serve(const struct facts *facts, bool writable, uint64_t stall_ms, bool wait_for_locks,
-	       struct qemu_daemon **ret, int *ret_fd, struct err *err)
+	       struct qemu_daemon **ret, int *ret_fd, int *ret_ring, struct err *err)
 {
 	bool is_rbd = qemu_is_rbd(facts), is_lun = qemu_is_lun(facts);
 	json_t *secret = NULL, *blockdev = is_rbd ? rbd_blockdev(facts, writable) :
@@ -158,6 +158,7 @@ int qemu_serve(const struct facts *facts, bool writable, uint64_t stall_ms, bool
 		.blockdev = blockdev,
 		.env = env,
 		.writable = writable,
+		.ring = ret_ring,
 		.connections = 1,
 		.timeout_ms = stall_ms && stall_ms < QEMU_DAEMON_LIMIT_MS ? stall_ms : QEMU_DAEMON_LIMIT_MS,
 	};
@@ -185,6 +186,8 @@ int qemu_serve(const struct facts *facts, bool writable, uint64_t stall_ms, bool
 	}
 	*ret = daemon;
 	*ret_fd = qemu_daemon_connection(daemon);
+	if (ret_ring)
+		*ret_ring = qemu_daemon_ring(daemon);
 out:
 	if (secret_fd >= 0)
 		close(secret_fd);

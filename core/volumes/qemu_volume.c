@@ -2,6 +2,8 @@
 /* Volumes that QEMU opens, open: NBD exports of a process that lives as long as they do. */
 #include "volumes/qemu.h"
 
+#include <unistd.h>
+
 #include "support/err.h"
 #include "sys/nbd.h"
 #include "sys/qemu_daemon.h"
@@ -12,7 +14,7 @@ static int qemu_open(struct volume *vol, const struct facts *facts, unsigned fla
 		     struct err *err)
 {
 	struct nbd *nbd = NULL;
-	int fd;
+	int fd, ring = -1;
 
 	/* Its name may be another's by now; and who waits for a lock is not to be taken for stuck. */
 	if (qemu_is_rbd(facts)) {
@@ -21,10 +23,18 @@ static int qemu_open(struct volume *vol, const struct facts *facts, unsigned fla
 		if (rbd_image_check_id(&name, facts->qemu->id, flags & OPEN_WRITE, err) < 0)
 			return -1;
 	}
-	if (qemu_serve(facts, flags & OPEN_WRITE, patience_ms, true, &vol->daemon, &fd, err) < 0)
+	/* Others are not as fast that the way there would count. */
+	if (qemu_serve(facts, flags & OPEN_WRITE, patience_ms, true, &vol->daemon, &fd,
+		       qemu_is_rbd(facts) ? &ring : NULL, err) < 0)
 		return -1;
-	if (nbd_export_open_socket(&nbd, fd, "", facts->path, patience_ms, err) < 0 ||
-	    nbd_volume_setup(vol, nbd, flags, patience_ms, err) < 0) {
+	if (nbd_export_open_socket(&nbd, fd, "", facts->path, patience_ms, err) < 0) {
+		if (ring >= 0)
+			close(ring);
+		qemu_daemon_runs(vol->daemon, err);
+		return -1;
+	}
+	nbd_export_set_ring(nbd, ring);
+	if (nbd_volume_setup(vol, nbd, flags, patience_ms, err) < 0) {
 		qemu_daemon_runs(vol->daemon, err);
 		return -1;
 	}

@@ -34,6 +34,25 @@ end
 is 'the monitor killed, and back: the copy goes on' $status 0
 is 'the monitor killed, and back: what is there is whole' "$(rbd_sum rbd/two "$size")" "$sum"
 
+# The process that serves an image has memory in common with us, and is killed.
+for kind in destination source; do
+	if [ $kind = destination ]; then
+		begin 60s copy --create ./a/web.img "rbd:rbd/four:conf=$conf"
+	else
+		begin 60s copy --create "rbd:rbd/four:conf=$conf" ./b/four.img
+	fi
+	server=$(servers | cut -d' ' -f1)
+	if qemu-storage-daemon --help | grep -q vhost-user-blk; then
+		ok "server of the $kind: the bytes stay in memory" grep -q volmig-slots "/proc/$server/maps"
+	fi
+	kill -KILL "$server"
+	end
+	is "server of the $kind killed: the copy goes on by itself" $status 0
+	is "server of the $kind killed: it is read back" "$(jq '.verify.result' "$scratch/result")" '"equal"'
+done
+is 'server of the destination killed: what is there is whole' "$(rbd_sum rbd/four "$size")" "$sum"
+is 'server of the source killed: what is there is whole' "$(sum_of b/four.img)" "$sum"
+
 begin 5s migrate ./a/web.img "rbd:rbd/three:conf=$conf"
 "$ceph" kill "$cluster" osd STOP
 end
