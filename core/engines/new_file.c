@@ -32,18 +32,11 @@
 int new_file_open_dir(const struct step_context *ctx, int *ret_fd, struct err *err)
 {
 	const struct facts *dst = &ctx->move->destination;
-	struct stat st;
 	int fd = open(dst->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return err_sys(err, errno, dst->dir, "cannot open the destination's directory");
-	if (fstat(fd, &st) < 0) {
-		err_sys(err, errno, dst->dir, "cannot look at the destination's directory");
-		close(fd);
-		return -1;
-	}
-	if (st.st_ino != dst->dir_ino || (ctx->same_boot ? st.st_dev != dst->dir_dev :
-					  volume_birth(fd, "") != dst->dir_birth_ns)) {
+	if (!volume_is_directory(dst, fd, ctx->same_boot)) {
 		close(fd);
 		err_set(err, ERR_REFUSED, dst->dir, "is not the directory it was when the job was planned");
 		return err_next(err, "put it (or its mount) back");

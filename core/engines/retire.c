@@ -469,8 +469,14 @@ static int remove_name(const struct step_context *ctx, int dir, const char *name
 	if (is_it < 0 && is_source(ctx, dir, name) == 0)
 		return stopped(err, path, "the source is not the file that was copied");
 	if (is_it < 0 && renameat2(dir, name, dir, aside, RENAME_NOREPLACE) < 0) {
-		if (errno == ENOENT)
-			return 0;	/* an earlier run was here */
+		if (errno == ENOENT) {
+			/* An earlier run was here; where a mount is not there (after a restart) nobody was. */
+			if (volume_is_directory(&ctx->move->source, dir, ctx->same_boot))
+				return 0;
+			stopped(err, ctx->move->source.dir, "is not the directory it was when the job was planned");
+			way_out(ctx, "put it (or its mount) back and resume again, or ", err);
+			return -1;
+		}
 		if (errno != EINVAL && errno != ENOSYS)
 			return err_sys(err, errno, path, "cannot remove the source");
 		/* A file system that cannot: then by the name that was just looked at. */
@@ -517,10 +523,14 @@ static enum step_result leave(struct step_context *ctx, struct err *err)
 			return STEP_STOPPED;
 		}
 	}
-	if (dir >= 0) {
+	if (dir >= 0 && volume_is_directory(src, dir, ctx->same_boot))
 		put_back(ctx, dir, strrchr(src->path, '/') + 1);
+	else if (!src->lv && !qemu_is_rbd(src) && ctx->again)
+		text_list_add(&ctx->record->notes, text_format(
+			"%s is not the directory it was: where that is, %s may be called .volmig-%s.source",
+			src->dir, src->path, ctx->job_id));
+	if (dir >= 0)
 		close(dir);
-	}
 	keep_source(ctx, "not removed");
 	ctx->record->source_stays = true;
 	return STEP_DONE;

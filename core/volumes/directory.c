@@ -51,6 +51,14 @@ int64_t volume_birth(int dir, const char *name)
 	return volume_time(stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
 }
 
+bool volume_is_directory(const struct facts *was, int dir, bool same_boot)
+{
+	struct stat st;
+
+	return fstat(dir, &st) == 0 && st.st_ino == was->dir_ino &&
+	       (same_boot ? st.st_dev == was->dir_dev : volume_birth(dir, "") == was->dir_birth_ns);
+}
+
 /* STATX_ATTR_*; where the file system does not say that it answers for these, it is asked in the older way, too. */
 static uint64_t attributes_of(const char *path)
 {

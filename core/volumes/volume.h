@@ -206,6 +206,12 @@ int volume_identify(int fd, const char *path, struct facts *ret_facts, struct er
 /* When the thing of that name in dir (or dir itself, name "") came into being, in ns since the epoch; 0: not known. */
 int64_t volume_birth(int dir, const char *name);
 
+/*
+ * Is that open directory the one that the facts, of a file or a place, are of?
+ * Without its mount another one may have its name.
+ */
+bool volume_is_directory(const struct facts *was, int dir, bool same_boot);
+
 enum open_flags {
 	OPEN_READ = 0,
 	OPEN_WRITE = 1,

@@ -80,6 +80,7 @@ change() {
 	source-away) mv a/v away/source ;;
 	source-directory-away) mv a away/a ;;
 	source-directory-linked) mv a away/a && ln -s away/a a ;;
+	source-directory-replaced) mv a away/a && mkdir a ;;
 	destination-deleted) rm "$d" ;;
 	destination-away) mv "$d" away/destination ;;
 	destination-replaced) mv "$d" away/destination && cp foreign "$d" ;;
@@ -160,6 +161,7 @@ new  copying   destination-written   1 0
 new  copying   name-taken            4 0
 new  copying   source-directory-away 3 3
 new  copying   source-directory-linked 3 3
+new  copying   source-directory-replaced 3 3
 new  copying   directory-replaced    3 3
 new  verified  source-truncated      3 3
 new  verified  source-grown          3 0
@@ -175,6 +177,7 @@ new  verified  destination-written   4 0
 new  verified  name-taken            4 0
 new  verified  source-directory-away 3 3
 new  verified  source-directory-linked 3 3
+new  verified  source-directory-replaced 3 3
 new  verified  directory-replaced    3 3
 new  published source-truncated      3 3
 new  published source-written        3 0
@@ -187,6 +190,7 @@ new  published destination-grown     4 3
 new  published destination-written   4 3
 new  published source-directory-away 3 3
 new  published source-directory-linked 3 3
+new  published source-directory-replaced 3 3
 new  published directory-replaced    3 3
 new  committed source-truncated      4 3
 new  committed source-written        4 3
@@ -198,6 +202,7 @@ new  committed destination-truncated 4 3
 new  committed destination-written   0 3
 new  committed source-directory-away 4 3
 new  committed source-directory-linked 4 3
+new  committed source-directory-replaced 4 3
 new  committed directory-replaced    4 3
 into copying   source-truncated      3 0
 into copying   source-written        3 0
@@ -231,6 +236,7 @@ into committed destination-replaced  4 3
 into committed destination-truncated 4 3
 into committed source-directory-away 4 3
 into committed source-directory-linked 4 3
+into committed source-directory-replaced 4 3
 into committed directory-replaced    4 3
 END
 }
@@ -250,7 +256,7 @@ done
 undo_change() {
 	case $1 in
 	source-away | source-replaced) rm -f a/v && mv away/source a/v ;;
-	source-directory-*) rm -f a && mv away/a a ;;
+	source-directory-*) rm -rf a && mv away/a a ;;
 	destination-away | destination-replaced)
 		rm -f "$2" && mv away/destination "$2" ;;
 	name-taken) rm b/v ;;
@@ -275,7 +281,8 @@ mended() {
 
 for kind in new into; do
 	for stage in copying verified committed; do
-		for event in source-away source-replaced source-directory-away source-directory-linked destination-away destination-replaced name-taken \
+		for event in source-away source-replaced source-directory-away source-directory-linked \
+			source-directory-replaced destination-away destination-replaced name-taken \
 			directory-replaced; do
 			case $kind,$stage,$event in
 			new,committed,name-taken | into,*,name-taken | *,committed,source-away) continue ;;
