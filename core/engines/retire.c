@@ -280,6 +280,12 @@ out:
 	return ret;
 }
 
+static void next_of_far(const struct step_context *ctx, const char *copy, struct err *err)
+{
+	err_next(err, "bring it back, then volmig abort %s; or save what you need of %s, then volmig abort --forget %s",
+		 ctx->job_id, copy, ctx->job_id);
+}
+
 int step_source_stands(const struct step_context *ctx, const char *copy, struct err *err)
 {
 	const struct facts *was = &ctx->move->source;
@@ -287,10 +293,13 @@ int step_source_stands(const struct step_context *ctx, const char *copy, struct 
 	char *why = NULL;
 	int ret = -1;
 
-	if (facts_is_far(was))
-		return 0;	/* its own host stands for it */
+	/* In that host's part of the job the other stands for it; in ours the host may be gone for good. */
+	if (facts_is_far(was) && (!ctx->move->far.is_source || ctx->forget))
+		return 0;
 	if (volume_inspect_again(was, INSPECT_OUTSIDE, &now, err) < 0) {
-		if (!*err->next)
+		if (facts_is_far(was))
+			next_of_far(ctx, copy, err);
+		else if (!*err->next)
 			err_next(err, "bring it back, or save what you need of %s and remove that, then volmig abort %s",
 				 copy, ctx->job_id);
 		goto out;
@@ -304,7 +313,10 @@ int step_source_stands(const struct step_context *ctx, const char *copy, struct 
 	}
 	err_set(err, ERR_REFUSED, was->path,
 		"the source is not what it was (%s), so the copy is kept: %s", why, copy);
-	err_next(err, "save what you need of that and remove it, then volmig abort %s", ctx->job_id);
+	if (facts_is_far(was))
+		next_of_far(ctx, copy, err);
+	else
+		err_next(err, "save what you need of that and remove it, then volmig abort %s", ctx->job_id);
 out:
 	free(why);
 	facts_free(&now);

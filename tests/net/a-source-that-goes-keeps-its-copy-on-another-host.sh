@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Between hosts: the source goes while the job is stopped; abort keeps the copy there until it is told to forget it.
+# Between hosts: the source goes while the job is stopped; abort keeps the copy, wherever it is, until it is told to forget it.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/hosts.sh"
 
@@ -30,6 +30,38 @@ mv "$scratch/away" "$src"
 ok '... with its source back it is' on a volmig abort -q "${id}1"
 gone "$dir_a/d" 2 publish-far
 ok '... or when that is said' on a volmig abort -q --forget "${id}2"
+
+# --- the other way round
+
+there=$dir_b/d/x.img here=$dir_a/.volmig-
+mkdir -p "$dir_b/d"
+# stopped NUMBER: with a copy here that is whole
+stopped() {
+	cp "$scratch/data" "$there"
+	must_fail 4 'from there: stopped before it is published' on a volmig migrate -q --job-id "$id$1" \
+		--hook '[ "$VOLMIG_HOOK" != pre-publish ]' "ssh://10.77.0.2/$there" "$dir_a/"
+}
+# kept NUMBER
+kept() {
+	has '... what can be done is said' "volmig abort --forget $id$1"
+	ok '... the copy is whole' cmp "$scratch/data" "$here$id$1"
+}
+
+stopped 3
+mv "$there" "$scratch/away.img"
+must_fail 3 '... with its source gone it is not undone' on a volmig abort -q "${id}3"
+kept 3
+mv "$scratch/away.img" "$there"
+# shellcheck disable=SC2154
+kill "$sshd_b"
+must_fail 3 '... nor when its host cannot be asked' on a volmig abort -q "${id}3"
+kept 3
+start_sshd b
+ok '... with both back it is' on a volmig abort -q "${id}3"
+ok '... and the source is whole' cmp "$scratch/data" "$there"
+stopped 4
+rm "$there"
+ok '... or when that is said' on a volmig abort -q --forget "${id}4"
 ok 'nothing is left here' nothing_left a
 ok 'nothing is left there' nothing_left b
 done_testing
