@@ -548,6 +548,24 @@ static enum step_result leave(struct step_context *ctx, struct err *err)
 	return STEP_DONE;
 }
 
+/* A volume that is not found has been removed; where its disks are not there (after a restart) nobody knows. */
+static bool has_its_group(const struct step_context *ctx, struct err *err)
+{
+	const struct lv_facts *lv = ctx->move->source.lv;
+	char *name = NULL;
+	bool has;
+
+	if (lv_group_name(lv->vg_uuid, &name, err) < 0)
+		return false;
+	has = name != NULL;
+	free(name);
+	if (!has) {
+		stopped(err, lv->vg_name, "the source's volume group is not there");
+		way_out(ctx, "bring its disks back and resume again, or ", err);
+	}
+	return has;
+}
+
 static enum step_result remove_lv(struct step_context *ctx, struct err *err)
 {
 	struct facts now = { 0 };
@@ -558,8 +576,9 @@ static enum step_result remove_lv(struct step_context *ctx, struct err *err)
 	good = step_check_target(ctx, false, err) == 0 &&
 	       volume_inspect_again(&ctx->move->source, INSPECT_OUTSIDE, &now, err) == 0;
 	/* An earlier run may have removed it. */
-	if (good && now.kind)
-		good = step_check_source(ctx, ctx->move->wipe == WIPE_NONE, NULL, err) == 0;
+	if (good)
+		good = now.kind ? step_check_source(ctx, ctx->move->wipe == WIPE_NONE, NULL, err) == 0 :
+				  has_its_group(ctx, err);
 	if (good)
 		ret = lv_remove_source(ctx, err);
 	lvm_report_release();
