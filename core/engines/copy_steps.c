@@ -530,6 +530,9 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 			record->verify_ns += result.nanoseconds;
 		if (load_map(ctx, &target, map_records[1], err) < 0)
 			goto out;
+		/* What was read is passed over at once. */
+		if (read_data)
+			monitor_phase(ctx->mon, "verify", move->source.bytes);
 		proven = (read_data ? block_verify_rest : block_verify)(&target, leaves, &opt, ctx->mon,
 									&result, err);
 	}
