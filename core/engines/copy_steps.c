@@ -3,6 +3,7 @@
 #include "engines/step.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "engines/verify_count.h"
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "volumes/far.h"
 #include "volumes/guests.h"
 #include "volumes/thin_snapshot.h"
@@ -188,6 +190,8 @@ static int check_resume(struct step_context *ctx, struct volume *source, struct 
  */
 static int empty(struct step_context *ctx, struct volume *target, struct err *err)
 {
+	int ret;
+
 	/* A new logical volume that nobody has written to so far is as empty as it can be. */
 	if (ctx->move->lvm.create) {
 		struct err ignored = ERR_INIT;
@@ -200,12 +204,20 @@ static int empty(struct step_context *ctx, struct volume *target, struct err *er
 		target->fresh = false;
 		return 0;
 	}
-	if (ftruncate(target->fd, 0) < 0 || ftruncate(target->fd, (off_t)target->bytes) < 0) {
-		err_sys(err, errno, target->path, "cannot empty the new file");
-		err->class = ERR_STOPPED;
-		return -1;
-	}
-	return 0;
+	/*
+	 * By a hole as large as the file: one that is found shorter than it was
+	 * made, since we died in between, is not gone on with.  What a file
+	 * system has no call for goes the other way.
+	 */
+	ret = fallocate(target->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)target->bytes);
+	if (ret < 0)
+		ret = ftruncate(target->fd, 0);
+	inject_kill_at("kill-empty", 1);
+	if (ret == 0 && ftruncate(target->fd, (off_t)target->bytes) == 0)
+		return 0;
+	err_sys(err, errno, target->path, "cannot empty the new file");
+	err->class = ERR_STOPPED;
+	return -1;
 }
 
 /*

@@ -9,6 +9,7 @@
  *   journal-short:N        only half of the Nth journal record gets to the file, which fails (EIO)
  *   journal-lost:N         all of it does, but cannot be made durable
  *   kill-at-byte:N         SIGKILL itself when N bytes of a phase are done
+ *   kill-empty:1           SIGKILL itself when a file is emptied that is copied to anew
  *   read-eio:N             the read of the source that covers offset N fails
  *   write-eio:N            the write to the destination that covers N fails
  *   write-enospc:N         the same, with ENOSPC

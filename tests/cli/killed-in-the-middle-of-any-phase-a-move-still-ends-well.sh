@@ -104,6 +104,22 @@ one() {
 	esac
 }
 
+# What the first run has written is taken back by the second, which dies while it does that.
+emptied() {
+	fresh
+	move "kill-after-record:$record"
+	run faulty kill-at-byte:1048577 resume -q $id
+	[ "$status" = 137 ] || echo "not killed in the copy: status $status"
+	run faulty kill-empty:1 resume -q $id
+	[ "$status" = 137 ] || echo "not killed at the emptying: status $status"
+	run "$VOLMIG" resume -q $id
+	[ "$status" = 0 ] || { echo "resume: status $status"; cat "$scratch/stderr"; }
+	done_well
+}
+kind=new step=copy
+find_record
+settles 'killed while the new file is emptied, resumed' emptied
+
 for VOLMIG_IO in uring sync; do
 	export VOLMIG_IO
 	for at in 'new copy' 'new verify' 'into copy' 'into zero-tail' 'into verify' 'delta copy' \
