@@ -58,14 +58,21 @@ static int open_queue(const char *state_dir, int flags, char **ret_dir, struct e
 	else if ((fd = open(lock, flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
 		err_sys(err, errno, lock, "cannot open the lock of the queue");
 	while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
-		if (errno == EINTR)
+		bool interrupted = errno == EINTR;
+
+		if (interrupted && !interrupt_requested())
 			continue;
-		err_sys(err, errno, lock, "cannot lock the queue");
+		/* Whoever has it for long has been stopped himself, or his disk does not answer. */
+		if (!interrupted)
+			err_sys(err, errno, lock, "cannot lock the queue");
+		else
+			err_set(err, ERR_STOPPED, lock, "%s while another process has the lock of the queue",
+				interrupt_reason());
 		close(fd);
 		fd = -1;
 	}
 	free(lock);
-	if (fd < 0)
+	if (fd < 0 && err->class != ERR_STOPPED)
 		err->class = ERR_REFUSED;
 	if (fd >= 0 && ret_dir)
 		*ret_dir = dir;

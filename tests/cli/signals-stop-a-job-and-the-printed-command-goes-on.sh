@@ -6,6 +6,8 @@
 # shellcheck source=tests/moves.sh
 . "$TOP/tests/moves.sh"
 
+requires flock
+
 PATH=$(dirname "$VOLMIG"):$PATH
 id=11111111-2222-4333-8444-555555555555
 
@@ -188,4 +190,25 @@ opposed() {
 	esac
 }
 settles 'one that resumes and one that aborts' opposed
+
+# Somebody has the lock of the queue, and has been stopped himself.
+held_up() {
+	fresh
+	mkdir -p "$VOLMIG_STATE_DIR/limits"
+	exec 8>"$VOLMIG_STATE_DIR/limits/lock"
+	flock 8
+	start migrate -q --job-id $id ./a/v ./b/
+	wait_until state_is planned || echo 'it is not planned'
+	sleep 0.2
+	kill -TERM $child
+	wait_until eval '! kill -0 $child' || kill -KILL $child
+	wait $child
+	status=$?
+	exec 8>&-
+	[ $status = 4 ] || { echo "status $status"; cat "$scratch/stderr"; }
+	grep -q "has the lock of the queue; .*go on with: volmig resume $id" "$scratch/stderr" || cat "$scratch/stderr"
+	"$VOLMIG" resume -q $id || echo "resume: status $?"
+	moved
+}
+settles 'one that waits for the lock of the queue' held_up
 done_testing
