@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <linux/magic.h>
 #include <search.h>
 #include <stdbool.h>
@@ -16,9 +15,9 @@
 #include <unistd.h>
 
 #include "support/clock.h"
-#include "support/json.h"
 #include "support/text.h"
 #include "sys/uses.h"
+#include "volumes/backing_header.h"
 
 #define CHAIN_MAX 64		/* longer ones do not end */
 #define FILES_MAX 16384		/* of one directory */
@@ -33,83 +32,6 @@
 static const unsigned long stamped_by_our_clock[] = {
 	EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC,
 };
-
-/* ---- one header ---- */
-
-/* From QEMU's docs/interop/qcow2.txt; the first 20 bytes are those of version 1, too. */
-#define HEADER_LEAST 20
-#define HEADER_BYTES 4096	/* with the extensions, of which those looked for come early */
-#define NAME_MAX_BYTES 1023
-#define DATA_FILE_BIT 4		/* of the incompatible features */
-#define DATA_FILE_EXTENSION 0x44415441
-
-static uint64_t big_endian(const unsigned char *bytes, size_t count)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < count; i++)
-		value = value << 8 | bytes[i];
-	return value;
-}
-
-/* json:{...}: the file's name, wherever QEMU's options have it; else NULL. */
-static char *name_in_json(const char *text)
-{
-	json_t *json = json_loads(text, 0, NULL);
-	const json_t *file = json;
-	const char *name = NULL;
-	char *copy;
-
-	for (int depth = 0; file && !name && depth < 8; depth++) {
-		name = json_get_string(file, "filename") ?: json_get_string(file, "file.filename");
-		file = json_object_get(file, "file");
-	}
-	copy = text_copy(name);
-	json_decref(json);
-	return copy;
-}
-
-/* A name as written in the header of the image at path, made absolute against that. */
-static void add_name(struct text_list *list, const char *path, const char *name)
-{
-	const char *slash = strrchr(path, '/');
-	char *found = !strncmp(name, "json:", 5) ? name_in_json(name + 5) :
-		      text_copy(name + (strncmp(name, "file:", 5) ? 0 : 5));
-
-	if (found && *found && *found != '/') {
-		char *absolute = text_format("%.*s/%s", slash ? (int)(slash - path) : 1, slash ? path : ".", found);
-
-		free(found);
-		found = absolute;
-	}
-	if (found && *found)
-		text_list_add(list, found);
-	else
-		free(found);
-}
-
-/* The name of a data file is in an extension of the header: type, length, padded to 8 bytes. */
-static void add_data_file(struct text_list *list, const char *path, const unsigned char *header, size_t length)
-{
-	uint64_t at = length >= 104 ? big_endian(header + 100, 4) : length;
-
-	if (length < 104 || big_endian(header + 4, 4) < 3 || !(header[79] & DATA_FILE_BIT))
-		return;
-	while (at + 8 <= length) {
-		uint64_t type = big_endian(header + at, 4), size = big_endian(header + at + 4, 4);
-		char name[NAME_MAX_BYTES + 1];
-
-		at += 8;
-		if (!type || size > length - at)
-			return;
-		if (type == DATA_FILE_EXTENSION && size <= NAME_MAX_BYTES) {
-			memcpy(name, header + at, size);
-			name[size] = '\0';
-			add_name(list, path, name);
-		}
-		at += (size + 7) & ~7ULL;
-	}
-}
 
 static bool is_stamped_by_our_clock(int fd)
 {
@@ -148,14 +70,10 @@ static bool holds_still(int fd, const struct stat *st, const struct timespec *no
 }
 
 /* What the image says itself; 0, or -errno: it cannot be read. */
-static int read_header(const char *path, const struct stat *st, struct text_list *list, bool *ret_settled)
+static int read_names(const char *path, const struct stat *st, struct text_list *list, bool *ret_settled)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret = 0;
-	unsigned char header[HEADER_BYTES];
-	char name[NAME_MAX_BYTES + 1];
-	uint64_t offset, length;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret;
 	struct timespec now;
-	ssize_t got;
 
 	*ret_settled = false;
 	if (fd < 0)
@@ -163,22 +81,9 @@ static int read_header(const char *path, const struct stat *st, struct text_list
 	/* Before it is read: whatever changes from now on bears this time or a later one. */
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	*ret_settled = holds_still(fd, st, &now);
-	got = pread(fd, header, sizeof(header), 0);
-	if (got < 0) {
-		ret = -errno;
+	ret = backing_header_names(fd, path, list);
+	if (ret < 0)
 		*ret_settled = false;
-	}
-	if (got < HEADER_LEAST || memcmp(header, "QFI\xfb", 4))
-		goto out;
-	offset = big_endian(header + 8, 8);
-	length = big_endian(header + 16, 4);
-	if (offset && length && length <= NAME_MAX_BYTES && offset <= INT64_MAX &&
-	    pread(fd, name, length, (off_t)offset) == (ssize_t)length) {
-		name[length] = '\0';
-		add_name(list, path, name);
-	}
-	add_data_file(list, path, header, (size_t)got);
-out:
 	close(fd);
 	return ret;
 }
@@ -251,7 +156,7 @@ static int look_into(const char *path, const struct stat *st, const struct known
 		tree_count++;
 	}
 	text_list_free(&known->below);
-	error = read_header(path, st, &known->below, &known->settled);
+	error = read_names(path, st, &known->below, &known->settled);
 	free(known->path);
 	known->path = known->below.count ? text_copy(path) : NULL;
 	known->changed = st->st_ctim;
@@ -329,7 +234,7 @@ static void read_directory(struct directory *directory)
 			break;
 		}
 		/* Too short for a header: nothing can stand there. */
-		if (st.st_size >= HEADER_LEAST)
+		if (st.st_size >= BACKING_HEADER_LEAST)
 			look_at_file(directory, entry->d_name, &st);
 	}
 	if (dir)

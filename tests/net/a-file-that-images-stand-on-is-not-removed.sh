@@ -41,6 +41,8 @@ stays 'by an image elsewhere' top.qcow2
 rm c/middle.qcow2
 qemu-img create -q -f qcow -b base.img -F raw a/top.qcow
 stays 'an image of version 1' top.qcow
+qemu-img create -q -f qed -F raw -b base.img a/top.qed
+stays 'an image of QED' top.qed
 # In the place of a file that was there, which does not change its directory.
 image a/top.qcow2 100000
 ok 'first it is a file like others' "$VOLMIG" migrate -n ./a/base.img ./b/
@@ -55,6 +57,19 @@ cp a/base.img a/data.img
 must_fail 3 'the data file of an image is not removed' "$VOLMIG" migrate ./a/data.img ./b/
 has 'the data file: whose' "$work/a/head.qcow2"
 rm a/head.qcow2 a/data.img
+
+# VMDK images name their extents, most of which are in the file itself, and the image below them.
+qemu-img create -q -f vmdk a/below.vmdk 5M
+ok 'an image is not in its own way' "$VOLMIG" migrate -n vmdk:./a/below.vmdk vmdk:./b/
+qemu-img create -q -f vmdk -F vmdk -b below.vmdk a/top.vmdk
+must_fail 3 'the image below one is not removed' "$VOLMIG" migrate vmdk:./a/below.vmdk vmdk:./b/
+has 'the image below: whose' "$work/a/top.vmdk"
+rm a/below.vmdk a/top.vmdk
+qemu-img create -q -f vmdk -o subformat=monolithicFlat a/head.vmdk 5M
+cp a/base.img a/head-flat.vmdk
+must_fail 3 'the extent of an image is not removed' "$VOLMIG" migrate ./a/head-flat.vmdk ./b/
+has 'the extent: whose' "$work/a/head.vmdk"
+rm a/head.vmdk a/head-flat.vmdk
 
 # Made while it was copied: the source stays, and the job says why.
 qemu-img create -q -u -f qcow2 -F raw -b base.img c/late 5M

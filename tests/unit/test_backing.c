@@ -125,12 +125,37 @@ static void what_a_name_is_relative_to_is_where_the_image_is_looked_at(void **st
 	assert_int_equal(system("rm -r one three"), 0);
 }
 
+/* What a guest has written there, or a crash has left: for the sanitizers. */
+static void headers_that_are_none_name_nothing(void **state)
+{
+	static const char *const magics[] = { "QFI\xfb", "QED", "KDMV", "# Disk DescriptorFile\nRW 8 FLAT \"" };
+	unsigned char header[4096];
+
+	(void)state;
+	scratch_make("base", MIB);
+	scratch_make("other", MIB);
+	srand(1);
+	for (int i = 0; i < ROUNDS; i++) {
+		size_t length = (size_t)rand() % sizeof(header);
+		int fd = open("other", O_WRONLY | O_TRUNC);
+
+		for (size_t k = 0; k < sizeof(header); k++)
+			header[k] = (unsigned char)(rand() % 4 ? 0 : rand());
+		memcpy(header, magics[i % 4], strlen(magics[i % 4]));
+		assert_true(fd >= 0);
+		assert_int_equal(write(fd, header, length), length);
+		close(fd);
+		assert_false(is_stood_on("base"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_changes_just_after_it_was_read_is_read_again),
 		cmocka_unit_test(what_is_being_written_is_read_again),
 		cmocka_unit_test(what_a_name_is_relative_to_is_where_the_image_is_looked_at),
+		cmocka_unit_test(headers_that_are_none_name_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
