@@ -193,7 +193,8 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 				"owner %u could not be kept", src->uid));
 		group_kept = fchown(fd, (uid_t)-1, src->gid) == 0;
 	}
-	source = open(src->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* O_NONBLOCK: it may have become a FIFO since, which the copy finds. */
+	source = open(src->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (source >= 0) {
 		acl_kept = copy_xattrs(source, fd, group_kept, &ctx->record->notes);
 		close(source);

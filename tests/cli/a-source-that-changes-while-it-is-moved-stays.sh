@@ -123,4 +123,10 @@ for how in 'rm b/v' 'cp b/v b/w; mv b/w b/v'; do
 	ok 'which helps' "$VOLMIG" resume -q --no-hook --keep-source $id
 	is 'and leaves the source' "$(sum_of a/v)" "$sum"
 done
+
+# Nobody waits for who would write to it.
+fresh
+must_fail 5 'a FIFO takes its place before there is a new file' timeout 60 "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ \
+	--hook '[ $1 != pre-create-file ] || { mv a/v away/v; mkfifo a/v; }'
+has 'which is said' 'is a FIFO'
 done_testing
