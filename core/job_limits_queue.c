@@ -243,7 +243,8 @@ static int open_ticket(const struct ticket *ticket)
 {
 	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 	char *spare = text_format("%s/spare", ticket->dir);
-	int fd = rename(spare, ticket->path) == 0 ? open(ticket->path, flags, 0600) : -1;
+	bool taken = renameat2(AT_FDCWD, spare, AT_FDCWD, ticket->path, RENAME_NOREPLACE) == 0;
+	int fd = taken ? open(ticket->path, flags, 0600) : -1;
 
 	free(spare);
 	/* Somebody may be looking at it just then. */
@@ -251,7 +252,8 @@ static int open_ticket(const struct ticket *ticket)
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	unlink(ticket->path);
+	if (taken)
+		unlink(ticket->path);
 	fd = open(ticket->path, flags, 0600);
 	if (fd >= 0 && flock(fd, LOCK_EX) < 0) {
 		close(fd);
