@@ -169,7 +169,9 @@ static bool introduce(const struct nbd_ring *ring, int memory_fd, int queue_fd, 
 	       say(ring->socket, SET_VRING_BASE, &base, sizeof(base), NULL, 0) &&
 	       say(ring->socket, SET_VRING_ADDR, &addresses, sizeof(addresses), NULL, 0) &&
 	       say(ring->socket, SET_VRING_CALL, &queue_number, sizeof(queue_number), &ring->call, 1) &&
-	       say(ring->socket, SET_VRING_KICK, &queue_number, sizeof(queue_number), &ring->kick, 1);
+	       say(ring->socket, SET_VRING_KICK, &queue_number, sizeof(queue_number), &ring->kick, 1) &&
+	       /* One that could not do as it was told (map the memory, say) does not answer any more. */
+	       has_features(ring->socket, until_ns);
 }
 
 struct nbd_ring *nbd_ring_open(int socket, void *memory, size_t size, int memory_fd, uint64_t limit_ms)

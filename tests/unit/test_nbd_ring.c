@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "scratch.h"
@@ -287,6 +288,55 @@ static void strangers_are_done_without(void **state)
 	bench_close(&b);
 }
 
+/* One that greets us as it should, and cannot map the memory: QEMU's closes the socket then. */
+_Noreturn static void refuse_memory(int socket)
+{
+	struct {
+		uint32_t request, flags, size;
+	} head;
+	uint64_t features = 1ULL << 32;		/* VIRTIO_F_VERSION_1 */
+	char payload[256];
+
+	while (recv(socket, &head, sizeof(head), MSG_WAITALL) == sizeof(head) && head.size <= sizeof(payload) &&
+	       (!head.size || recv(socket, payload, head.size, MSG_WAITALL) == (ssize_t)head.size)) {
+		if (head.request == 5)		/* VHOST_USER_SET_MEM_TABLE */
+			break;
+		if (head.request != 1)		/* VHOST_USER_GET_FEATURES */
+			continue;
+		head.flags |= 4;		/* a reply */
+		head.size = sizeof(features);
+		if (send(socket, &head, sizeof(head), 0) < 0 || send(socket, &features, sizeof(features), 0) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+static void a_server_may_not_map_it(void **state)
+{
+	struct bench b;
+	int ends[2];
+	pid_t pid;
+
+	(void)state;
+	need();
+	scratch_make("a", SIZE);
+	bench_open(&b, file_blockdev(), true);
+	nbd_export_unshare(b.nbd);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		refuse_memory(ends[1]);
+	}
+	close(ends[1]);
+	nbd_export_set_ring(b.nbd, ends[0]);
+	nbd_export_share(b.nbd, b.memory, SIZE, b.fd);
+	submit(&b, IOQ_WRITE, 0, 0, MIB);
+	expect(&b, 1, MIB);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	bench_close(&b);
+}
+
 /* A daemon that was built without it serves all the same.  (The last: it is remembered.) */
 static void daemons_without_it_do(void **state)
 {
@@ -328,6 +378,7 @@ int main(void)
 		IN_SCRATCH(errors_have_their_number),
 		IN_SCRATCH(death_ends_them),
 		IN_SCRATCH(strangers_are_done_without),
+		IN_SCRATCH(a_server_may_not_map_it),
 		IN_SCRATCH(daemons_without_it_do),
 	};
 
