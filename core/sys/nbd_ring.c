@@ -2,10 +2,12 @@
 /*
  * A driver for QEMU's vhost-user-blk: a queue of virtio's (1.2, 2.7 "Split
  * Virtqueues" and 5.2 "Block Device") that is set up over a socket (QEMU's
- * docs/interop/vhost-user.rst).  No more of either than this takes.
+ * docs/interop/vhost-user.rst).  No more of either than this takes.  libblkio is the
+ * library for that, and Debian 12 does not have it.
  */
 #include "sys/nbd_ring.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -184,7 +186,8 @@ struct nbd_ring *nbd_ring_open(int socket, void *memory, size_t size, int memory
 
 	if (!ring)
 		abort();
-	if (queue_fd >= 0 && ftruncate(queue_fd, sizeof(struct queue)) == 0)
+	/* Numbers in a queue are little-endian wherever it is (1.4): ours are the processor's own. */
+	if (queue_fd >= 0 && le16toh(1) == 1 && ftruncate(queue_fd, sizeof(struct queue)) == 0)
 		queue = mmap(NULL, sizeof(struct queue), PROT_READ | PROT_WRITE, MAP_SHARED, queue_fd, 0);
 	*ring = (struct nbd_ring){
 		.socket = socket,

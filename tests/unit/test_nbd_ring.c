@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -98,9 +99,9 @@ static void need(void)
 {
 	char *path = program_find("qemu-storage-daemon");
 
-	if (!path || nbd_export_missing() ||
+	if (!path || nbd_export_missing() || le16toh(1) != 1 ||
 	    system("qemu-storage-daemon --help | grep -q vhost-user-blk") != 0) {
-		print_message("# skipped: needs qemu-storage-daemon with vhost-user-blk\n");
+		print_message("# skipped: needs qemu-storage-daemon with vhost-user-blk, little-endian\n");
 		free(path);
 		skip();
 	}
