@@ -240,6 +240,29 @@ static void errors_have_their_number(void **state)
 	bench_close(&b);
 }
 
+/*
+ * A flush is asked for the other way, and QEMU leaves one out when it knows of
+ * no write since the last: the disk that cannot flush tells that there is one.
+ */
+static void a_flush_covers_them(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	need();
+	scratch_make("a", SIZE);
+	bench_open(&b, json_pack("{s:s, s:o, s:[{s:s, s:s, s:i}]}", "driver", "blkdebug", "image", file_blockdev(),
+				 "inject-error", "event", "none", "iotype", "flush", "errno", EIO), true);
+	submit(&b, IOQ_FLUSH, 0, 0, 0);
+	expect(&b, 1, 0);
+	submit(&b, IOQ_WRITE, 0, 0, MIB);
+	expect(&b, 1, MIB);
+	assert_true(daemon_has_memory(&b));
+	submit(&b, IOQ_FLUSH, 0, 0, 0);
+	expect(&b, 1, -EIO);
+	bench_close(&b);
+}
+
 static void death_ends_them(void **state)
 {
 	struct ioq_result none;
@@ -377,6 +400,7 @@ int main(void)
 		IN_SCRATCH(carries_both_ways),
 		IN_SCRATCH(ends_with_sharing),
 		IN_SCRATCH(errors_have_their_number),
+		IN_SCRATCH(a_flush_covers_them),
 		IN_SCRATCH(death_ends_them),
 		IN_SCRATCH(strangers_are_done_without),
 		IN_SCRATCH(a_server_may_not_map_it),
