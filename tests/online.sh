@@ -31,6 +31,11 @@ third() {
 	dmsetup resume third
 }
 
+# slow_by MS: the table of one that is slow, but not in the first MiB, where LVM writes for itself.
+slow_by() {
+	printf '0 2048 linear %s 0\n2048 %d delay %s 2048 0 %s 2048 %d\n' "$raw" $((sectors - 2048)) "$raw" "$raw" "$1"
+}
+
 # volume NAME SIZE PV...: a linear one with random data; its sum is in $sum.
 volume() {
 	name=$1

@@ -9,10 +9,6 @@ requires vgcreate dmsetup jq
 group
 sectors=$(blockdev --getsz "$c")
 good="0 $sectors linear $raw 0"
-# What LVM writes for itself, in the first MiB, is not slow.
-slow_by() {
-	printf '0 2048 linear %s 0\n2048 %d delay %s 2048 0 %s 2048 %d\n' "$raw" $((sectors - 2048)) "$raw" "$raw" "$1"
-}
 volume web 16M "$a"
 was_copying() {
 	"$VOLMIG" status --json | jq -e --arg j "$(job)" '.jobs[] | select(.job == $j and .state == "copying")' >/dev/null

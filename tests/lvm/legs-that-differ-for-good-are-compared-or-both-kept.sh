@@ -14,8 +14,8 @@ group
 echo 200000 >/proc/sys/dev/raid/speed_limit_min
 sectors=$(blockdev --getsz "$c")
 good="0 $sectors linear $raw 0"
-# What is written to it is taken from memory a little later, but not what LVM writes for itself.
-late=$(printf '0 2048 linear %s 0\n2048 %d delay %s 2048 0 %s 2048 5' "$raw" $((sectors - 2048)) "$raw" "$raw")
+# What is written to it is taken from memory a little later.
+late=$(slow_by 5)
 volume web 2M "$a"
 
 # Of a volume that is written to: all but what is.

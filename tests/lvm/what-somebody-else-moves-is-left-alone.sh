@@ -9,10 +9,6 @@ requires vgcreate dmsetup jq
 group
 sectors=$(blockdev --getsz "$c")
 good="0 $sectors linear $raw 0"
-# What LVM writes for itself, in the first MiB, is not slow.
-slow="0 2048 linear $raw 0
-2048 $((sectors - 2048)) delay $raw 2048 0 $raw 2048 2000"
-
 moves() { lvs -a --noheadings -o lv_name vg | grep -q pvmove0; }
 moves_no_more() { ! moves; }
 
@@ -21,7 +17,7 @@ moves_no_more() { ! moves; }
 volume other 4M "$a"
 others=$sum
 volume web 16M "$a"
-third "$slow"
+third "$(slow_by 2000)"
 pvmove -qq -i1 -n web "$a" "$c" >"$scratch/theirs" 2>&1 &
 theirs=$!
 ok 'somebody moves a volume with pvmove' wait_until moves
@@ -49,7 +45,7 @@ settled '... with the volume where it was to be' web "$c"
 syncs() { [ "$(lvs --noheadings -o sync_percent vg/web | cut -d. -f1 | tr -d ' ')" != 100 ]; }
 in_sync() { ! syncs; }
 ok 'back again' "$VOLMIG" migrate -q vg/web "$a"
-third "$slow"
+third "$(slow_by 2000)"
 ok 'somebody makes a mirror of a volume' lvconvert -qq -y --type raid1 -m1 vg/web "$c"
 ok '... which is not in sync yet' syncs
 must_fail 3 'it is not moved' "$VOLMIG" migrate vg/web "$b"

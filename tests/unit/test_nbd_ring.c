@@ -222,6 +222,13 @@ static void ends_with_sharing(void **state)
 	bench_close(&b);
 }
 
+/* Of whose requests those of one kind fail. */
+static json_t *failing_blockdev(const char *kind, int number)
+{
+	return json_pack("{s:s, s:o, s:[{s:s, s:s, s:i}]}", "driver", "blkdebug", "image", file_blockdev(),
+			 "inject-error", "event", "none", "iotype", kind, "errno", number);
+}
+
 /* The ring knows good and bad; which error it is, is asked for. */
 static void errors_have_their_number(void **state)
 {
@@ -230,8 +237,7 @@ static void errors_have_their_number(void **state)
 	(void)state;
 	need();
 	scratch_make("a", SIZE);
-	bench_open(&b, json_pack("{s:s, s:o, s:[{s:s, s:s, s:i}]}", "driver", "blkdebug", "image", file_blockdev(),
-				 "inject-error", "event", "none", "iotype", "write", "errno", ENOSPC), true);
+	bench_open(&b, failing_blockdev("write", ENOSPC), true);
 	for (unsigned i = 0; i < REQUESTS; i++)
 		submit(&b, IOQ_WRITE, i * MIB, i * MIB, MIB);
 	expect(&b, REQUESTS, -ENOSPC);
@@ -251,8 +257,7 @@ static void a_flush_covers_them(void **state)
 	(void)state;
 	need();
 	scratch_make("a", SIZE);
-	bench_open(&b, json_pack("{s:s, s:o, s:[{s:s, s:s, s:i}]}", "driver", "blkdebug", "image", file_blockdev(),
-				 "inject-error", "event", "none", "iotype", "flush", "errno", EIO), true);
+	bench_open(&b, failing_blockdev("flush", EIO), true);
 	submit(&b, IOQ_FLUSH, 0, 0, 0);
 	expect(&b, 1, 0);
 	submit(&b, IOQ_WRITE, 0, 0, MIB);
