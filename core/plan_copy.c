@@ -375,7 +375,7 @@ static void plan_steps(const struct request *request, struct plan *plan)
 
 	if (move->source.lun || move->destination.lun)
 		plan_add_step(plan, &attach_lun_step);
-	if (lvm->activate_source || lvm->activate_destination)
+	if (move_activates(move))
 		plan_add_step(plan, &activate_step);
 	if (asking)
 		plan_add_step(plan, &prepare_far_step);

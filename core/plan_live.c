@@ -211,7 +211,7 @@ static void plan_steps(struct plan *plan)
 {
 	struct move *move = &plan->move;
 
-	if (move->lvm.activate_source || move->lvm.activate_destination)
+	if (move_activates(move))
 		plan_add_step(plan, &activate_step);
 	if (move->create) {
 		plan_add_step(plan, move->lvm.create ? &create_lv_step :

@@ -45,11 +45,11 @@ static int check_group(const struct lv_facts *lv, const char *object, struct err
 			" of its physical volumes are missing", vg, lv->missing_pvs);
 		return err_next(err, "bring them back, or see vgreduce(8), --removemissing");
 	}
-	if (lv->shared) {
+	/* Those of lvmlockd's tell hosts from each other, see lv_activate(). */
+	if (lv->shared && (!lv->lock_type || !strcmp(lv->lock_type, "clvm"))) {
 		err_set(err, ERR_REFUSED, object,
-			"volume group %s is shared with other hosts%s%s, and nobody here can tell whether one of them uses it",
-			vg, lv->lock_type ? ", lock type " : "", lv->lock_type ? lv->lock_type : "");
-		return err_next(err, "move it where the group is not shared (vgchange --lock-type none)");
+			"volume group %s is clustered, and nobody here can tell whether another host uses it", vg);
+		return err_next(err, "make it a shared one (vgchange --lock-type sanlock or dlm), or none (--lock-type none)");
 	}
 	if (lv->read_only_group)
 		return err_set(err, ERR_REFUSED, object, "volume group %s is read-only", vg);
@@ -133,6 +133,17 @@ static int check_source_goes(const struct facts *source, struct err *err)
 	return 0;
 }
 
+/* Its lock is taken by the step that activates it. */
+static void warn_of_shared(struct plan *plan, const struct facts *end)
+{
+	const struct lv_facts *lv = end->lv;
+
+	if (lv->shared)
+		text_list_add(&plan->warnings, text_format(
+			"%s is in a group that is shared with other hosts (%s): this host takes its lock for itself alone, and the job ends there if another host has it active",
+			end->path, lv->lock_type));
+}
+
 int plan_lv_source(const struct request *request, struct plan *plan, struct err *err)
 {
 	struct facts *source = &plan->move.source;
@@ -146,6 +157,7 @@ int plan_lv_source(const struct request *request, struct plan *plan, struct err 
 		return -1;
 	if (goes && check_source_goes(source, err) < 0)
 		return -1;
+	warn_of_shared(plan, source);
 	if (lv->health)
 		text_list_add(&plan->warnings, text_format("%s is not healthy: %s", source->path, lv->health));
 	if (lv->origin)
@@ -167,6 +179,7 @@ int plan_lv_destination(struct plan *plan, struct err *err)
 
 	if (plan_check_lv(dst, err) < 0)
 		return -1;
+	warn_of_shared(plan, dst);
 	if (dst->lv->snapshots.count)
 		text_list_add(&plan->warnings, text_format(
 			"%s has %zu snapshot%s, which will keep what is overwritten, and may run full",

@@ -53,12 +53,6 @@ static int check_group(const struct wish *wish, struct err *err)
 		err_set(err, ERR_REFUSED, group->name, "the volume group is exported");
 		return err_next(err, "vgimport %s first", group->name);
 	}
-	if (group->shared || group->clustered) {
-		err_set(err, ERR_REFUSED, group->name,
-			"the volume group is %s with other hosts, and whether the volume is in use there cannot be seen from here",
-			group->shared ? "shared" : "clustered");
-		return err_next(err, "use pvmove or lvconvert yourself, with the volume active on one host only");
-	}
 	return 0;
 }
 
@@ -327,6 +321,9 @@ static char *no_pvmove(const struct wish *wish, uint64_t away)
 
 	if (wish->request->bytes_per_second)
 		return text_copy("LVM has no way to limit its rate (--bwlimit)");
+	/* "Enable lvmpolld when using lvmlockd", says LVM 2.03; that would go on when the job has stopped. */
+	if (group->shared)
+		return text_copy("in a shared group LVM has it done by lvmpolld");
 	for (size_t i = 0; i < group->pv_count; i++) {
 		const struct lvm_pv *pv = &group->pvs[i];
 
@@ -518,6 +515,8 @@ int plan_lvm_online(const struct request *request, struct plan *plan, struct err
 		goto out;
 	}
 	fill_in(&wish, plan);
+	if (move_activates(&plan->move))
+		plan_add_step(plan, &activate_step);
 	if (!strcmp(plan->method, "lvconvert")) {
 		plan_add_step(plan, &add_leg_step);
 		plan_add_step(plan, &sync_leg_step);

@@ -36,7 +36,7 @@ int lv_attach(struct facts *facts, const char *dir, struct err *err)
 	int fd, ret = -1;
 
 	if (lv_device(facts->lv))
-		return 0;
+		return lv_activate(facts->lv, err);
 	fd = open_dir(dir, err);
 	if (fd < 0)
 		return -1;

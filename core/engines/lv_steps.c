@@ -324,14 +324,25 @@ const struct step_ops finish_lv_step = {
 	.object		= move_final_path,
 };
 
-/* Those of the two ends that are active only while the job lasts. */
-static int each_inactive(const struct move *move, int (*change)(const struct lv_facts *lv, struct err *err),
-			 struct err *err)
+/* A volume that other hosts can have, too: its lock is taken for the job. */
+static bool is_shared(const struct facts *end)
 {
-	const struct facts *ends[] = {
-		move->lvm.activate_source ? &move->source : NULL,
-		move->lvm.activate_destination ? &move->destination : NULL,
-	};
+	return end->kind && end->lv && end->lv->shared;
+}
+
+bool move_activates(const struct move *move)
+{
+	return move->lvm.activate_source || move->lvm.activate_destination || is_shared(&move->source) ||
+	       is_shared(&move->destination);
+}
+
+/* Those of the two ends that are active only while the job lasts; or, locked, that are to be this host's alone. */
+static int each_end(const struct move *move, bool locked, int (*change)(const struct lv_facts *lv, struct err *err),
+		    struct err *err)
+{
+	bool source = move->lvm.activate_source || (locked && is_shared(&move->source));
+	bool destination = move->lvm.activate_destination || (locked && is_shared(&move->destination));
+	const struct facts *ends[] = { source ? &move->source : NULL, destination ? &move->destination : NULL };
 
 	for (size_t i = 0; i < 2; i++) {
 		struct lv_facts *lv = NULL;
@@ -349,16 +360,26 @@ static int each_inactive(const struct move *move, int (*change)(const struct lv_
 	return 0;
 }
 
+static char *both_or_one(const struct move *move, bool source, bool destination)
+{
+	return source && destination ? text_format("%s, %s", move->source.path, move->destination.path) :
+				       text_copy(source ? move->source.path : move->destination.path);
+}
+
 static char *activated(const struct move *move)
 {
-	return move->lvm.activate_source && move->lvm.activate_destination ?
-		text_format("%s, %s", move->source.path, move->destination.path) :
-		text_copy(move->lvm.activate_source ? move->source.path : move->destination.path);
+	return both_or_one(move, move->lvm.activate_source || is_shared(&move->source),
+			   move->lvm.activate_destination || is_shared(&move->destination));
+}
+
+static char *deactivated(const struct move *move)
+{
+	return both_or_one(move, move->lvm.activate_source, move->lvm.activate_destination);
 }
 
 static enum step_result activate_run(struct step_context *ctx, struct err *err)
 {
-	if (each_inactive(ctx->move, lv_activate, err) < 0)
+	if (each_end(ctx->move, true, lv_activate, err) < 0)
 		return STEP_UNDONE;
 	/* From here on it can be told whether somebody writes to it. */
 	return facts_is_far(&ctx->move->source) || count_source(ctx, err) == 0 ? STEP_DONE : STEP_UNDONE;
@@ -377,7 +398,7 @@ static int deactivate(const struct lv_facts *lv, struct err *err)
 
 static int activate_undo(struct step_context *ctx, struct err *err)
 {
-	return each_inactive(ctx->move, deactivate, err) < 0 && !ctx->forget ? -1 : 0;
+	return each_end(ctx->move, false, deactivate, err) < 0 && !ctx->forget ? -1 : 0;
 }
 
 const struct step_ops activate_step = {
@@ -392,13 +413,13 @@ void lv_leave_source(struct step_context *ctx)
 	const struct move alone = { .source = ctx->move->source, .lvm.activate_source = ctx->move->lvm.activate_source };
 	struct err why = ERR_INIT;
 
-	if (each_inactive(&alone, deactivate, &why) < 0)
+	if (each_end(&alone, false, deactivate, &why) < 0)
 		log_warning("%s: cannot be deactivated: %s", ctx->move->source.path, why.cause);
 }
 
 static enum step_result deactivate_run(struct step_context *ctx, struct err *err)
 {
-	if (each_inactive(ctx->move, deactivate, err) == 0)
+	if (each_end(ctx->move, false, deactivate, err) == 0)
 		return STEP_DONE;
 	err->class = ERR_STOPPED;
 	return STEP_STOPPED;
@@ -408,5 +429,5 @@ const struct step_ops deactivate_step = {
 	.name		= "deactivate",
 	.irrevocable	= true,
 	.run		= deactivate_run,
-	.object		= activated,
+	.object		= deactivated,
 };

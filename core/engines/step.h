@@ -218,6 +218,9 @@ const struct step_ops *step_by_name(const char *name);
 /* The same context for one of its parts alone. */
 struct step_context step_part_context(const struct step_context *ctx, size_t part);
 
+/* Is there anything that activate_step has to activate, or to lock against other hosts? */
+bool move_activates(const struct move *move);
+
 /* The size of the destination that the job makes. */
 uint64_t move_new_bytes(const struct move *move);
 
@@ -265,7 +268,7 @@ int count_source(struct step_context *ctx, struct err *err);
 bool written_since_verified(const struct step_context *ctx, const struct facts *now);
 
 extern const struct step_ops create_file_step;		/* the destination, under its temporary name */
-extern const struct step_ops activate_step;		/* logical volumes that are not, for as long as the job lasts */
+extern const struct step_ops activate_step;		/* logical volumes that are not, or are shared, for as long as the job lasts */
 extern const struct step_ops deactivate_step;
 extern const struct step_ops attach_lun_step;		/* iSCSI LUNs that are not, for as long as the job lasts */
 extern const struct step_ops detach_lun_step;

@@ -118,15 +118,35 @@ int lv_mirror(const struct lv_facts *lv, uint64_t legs, const struct text_list *
 	return ret;
 }
 
+/* Who has the lock lvmlockd knows, and lvchange tells in these words (LVM 2.03). */
+static int explain_lock(const struct lv_facts *lv, struct err *err)
+{
+	char *said;
+
+	if (err->class != ERR_FAILED)
+		return -1;
+	said = text_copy(err->cause);
+	if (strstr(said, "locked by other host")) {
+		err_set(err, ERR_REFUSED, lv->name, "is active on another host, says LVM's lock manager");
+		err_next(err, "deactivate it there (lvchange -an %s/%s)", lv->vg_name, lv->name);
+	} else if (strstr(said, "lock")) {
+		err_set(err, ERR_REFUSED, lv->name, "LVM's lock manager does not give its lock: %s", said);
+		err_next(err, "see lvmlockctl -i; the group's locks are started by vgchange --lockstart %s", lv->vg_name);
+	}
+	free(said);
+	return -1;
+}
+
 int lv_activate(const struct lv_facts *lv, struct err *err)
 {
 	struct words words = { 0 };
 
-	if (lv_device(lv))
+	if (!lv->shared && lv_device(lv))
 		return 0;
-	ADD(&words, "lvchange", "-ay", "-K");
+	/* One that is active may have its lock with others (-asy), and then gets it alone. */
+	ADD(&words, "lvchange", lv->shared ? "-aey" : "-ay", "-K");
 	if (run_on(&words, lv, "", err) < 0)
-		return -1;
+		return lv->shared ? explain_lock(lv, err) : -1;
 	if (!lv_device(lv)) {
 		err_set(err, ERR_FAILED, lv->name, "LVM does not activate it");
 		return err_next(err, "see activation/volume_list in lvm.conf(5), or activate it by hand");

@@ -38,7 +38,11 @@ int lv_create(const struct lv_new *new, struct err *err);
 int lv_mirror(const struct lv_facts *lv, uint64_t legs, const struct text_list *pvs,
 	      struct err *err);
 
-/* Usable on this host, whatever its activation skip says; done already is fine. */
+/*
+ * Usable on this host, whatever its activation skip says; done already is fine.
+ * In a group that is shared by lvmlockd it is this host's alone from then on, as
+ * long as it is active.  ERR_REFUSED: another host has it.
+ */
 int lv_activate(const struct lv_facts *lv, struct err *err);
 int lv_deactivate(const struct lv_facts *lv, struct err *err);
 

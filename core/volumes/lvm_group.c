@@ -122,7 +122,6 @@ int lvm_group_parse(const json_t *report, const char *vg, struct lvm_group *ret,
 	group.exported = lvm_report_flag(row, "vg_exported");
 	group.partial = lvm_report_flag(row, "vg_partial");
 	group.shared = lvm_report_flag(row, "vg_shared");
-	group.clustered = lvm_report_flag(row, "vg_clustered");
 	item = json_object_get(found, "pv");
 	group.pvs = text_alloc(json_array_size(item) + 1, sizeof(*group.pvs));
 	json_array_foreach(item, i, row)

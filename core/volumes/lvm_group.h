@@ -51,7 +51,7 @@ struct lvm_piece {
 struct lvm_group {
 	char *name, *uuid;
 	uint64_t extent_bytes;
-	bool exported, partial, shared, clustered;
+	bool exported, partial, shared;
 	struct lvm_pv *pvs;
 	size_t pv_count;
 	struct lvm_lv *lvs;

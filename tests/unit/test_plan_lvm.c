@@ -117,6 +117,9 @@ static void change(const char *word, struct facts *src, struct facts *dst, struc
 	else if (!strcmp(word, "s:shared")) {
 		s->shared = true;
 		set(&s->lock_type, "sanlock");
+	} else if (!strcmp(word, "s:clustered")) {
+		s->shared = true;
+		set(&s->lock_type, "clvm");
 	} else if (!strcmp(word, "s:absent")) {
 		src->kind = NULL;
 		set(&s->name, NULL);
@@ -133,7 +136,7 @@ static void change(const char *word, struct facts *src, struct facts *dst, struc
 		p->exported = true;
 	else if (!strcmp(word, "p:partial"))
 		p->partial = true;
-	else if (!strcmp(word, "p:shared"))
+	else if (!strcmp(word, "p:clustered"))
 		p->shared = true;
 	else if (!strcmp(word, "p:full"))
 		p->pvs[0].free_extents = p->pvs[1].free_extents = 4;
@@ -238,13 +241,13 @@ static const struct {
 	{ "s:type=vdo", "is a VDO volume (in fast)", "--keep-source" },
 	{ "s:partial", "volume group vg0 is partial: 1 of its physical volumes", "bring them back" },
 	{ "s:exported", "volume group vg0 is exported", "vgimport vg0" },
-	{ "s:shared", "volume group vg0 is shared with other hosts, lock type sanlock", "vgchange" },
+	{ "s:clustered", "volume group vg0 is clustered", "vgchange" },
 	{ "s:absent", "there is no logical volume web in vg0", "./vg0/web" },
 	{ "s:suspended", "is suspended", "dmsetup resume vg0-web" },
 	{ "s:qcow2", "looks like a qcow2 image", "--format=raw" },
 	{ "p:exported", "volume group vg1 is exported", "vgimport vg1" },
 	{ "p:partial", "volume group vg1 is partial", "bring them back" },
-	{ "p:shared", "volume group vg1 is shared", "vgchange" },
+	{ "p:clustered", "volume group vg1 is clustered", "vgchange" },
 	{ "p:full", "32 MiB (33554432 bytes) are free, 40 MiB (41943040 bytes) are needed", "extend the group" },
 	{ "p:taken", "destination exists (40 MiB", "--into-existing" },
 	{ "p:own", "is the volume group that vg0/web is in", "physical volumes of vg0" },
@@ -297,6 +300,8 @@ static const struct {
 	{ "r:wipe", "create-lv copy verify publish commit wipe-source remove-source finish-lv", "linear", NULL },
 	{ "s:inactive", "activate create-lv copy verify publish commit remove-source finish-lv", "linear", NULL },
 	{ "s:inactive r:keep", "activate create-lv copy verify publish commit finish-lv deactivate", "linear", NULL },
+	{ "s:shared", "activate create-lv copy verify publish commit remove-source finish-lv", "linear",
+	  "shared with other hosts (sanlock)" },
 	{ "s:odd", "create-lv copy zero-tail verify publish commit remove-source finish-lv", "linear",
 	  "its last 1048064 bytes become zero" },
 	{ "s:type=striped", "create-lv copy verify publish commit remove-source finish-lv", "striped", NULL },
