@@ -49,6 +49,7 @@ static void look_into(struct doctor *doctor, const struct facts *end, struct tex
 		return;
 	name = qemu_rbd_name(end);
 	name.image = NULL;
+	name.pool_id = NULL;	/* whatever is called so now */
 	key = text_format("%s:%s:%s", name.pool, name.conf ? name.conf : "", name.user ? name.user : "");
 	if (text_list_has(seen, key)) {
 		free(key);

@@ -205,19 +205,23 @@ enum step_result rbd_publish(struct step_context *ctx, struct err *err)
 	return result;
 }
 
-int rbd_put_back(struct step_context *ctx, struct err *err)
+void rbd_put_back(struct step_context *ctx)
 {
 	const struct facts *src = &ctx->move->source;
 	struct rbd_name name = qemu_rbd_name(src), aside = name;
 	char *aside_name = text_format(".volmig-%s.source", ctx->job_id);
+	struct err why = ERR_INIT;
 	int there;
 
 	aside.image = aside_name;
-	there = is_image(&aside, src->qemu->id, err);
+	there = is_image(&aside, src->qemu->id, &why);
 	if (there > 0)
-		there = rbd_image_rename(&aside, name.image, err);
+		there = rbd_image_rename(&aside, name.image, &why);
+	/* The job may have been told to end just because the pool is not there any more. */
+	if (there < 0 && ctx->again)
+		text_list_add(&ctx->record->notes, text_format("%s: %s: where it is, it may be called %s/%s",
+							       src->path, why.cause, name.pool, aside_name));
 	free(aside_name);
-	return there < 0 ? -1 : 0;
 }
 
 /*
@@ -236,7 +240,12 @@ enum step_result rbd_retire(struct step_context *ctx, struct err *err)
 	if (step_check_target(ctx, false, err) < 0)
 		goto out;
 	there = is_image(&aside, src->qemu->id, err);
-	if (there == 0) {
+	if (there < 0) {
+		char *before = text_format("%s and resume again, or ", *err->next ? err->next : "see what is wrong with the pool");
+
+		step_way_out(ctx, before, err);
+		free(before);
+	} else if (there == 0) {
 		struct facts now = { 0 };
 
 		if (volume_inspect_again(src, INSPECT_OUTSIDE, &now, err) < 0)

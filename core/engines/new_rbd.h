@@ -11,7 +11,7 @@ enum step_result rbd_publish(struct step_context *ctx, struct err *err);
 /* Remove the source. */
 enum step_result rbd_retire(struct step_context *ctx, struct err *err);
 
-/* ... or where it stays after all: its name, which an earlier run may have taken from it. */
-int rbd_put_back(struct step_context *ctx, struct err *err);
+/* ... or where it stays after all: its name, which an earlier run may have taken from it; or a note. */
+void rbd_put_back(struct step_context *ctx);
 
 #endif

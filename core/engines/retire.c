@@ -71,8 +71,7 @@ int count_source(struct step_context *ctx, struct err *err)
 	return 0;
 }
 
-/* A committed job whose source may not go away would stop here each time that it is resumed. */
-static void way_out(const struct step_context *ctx, const char *before, struct err *err)
+void step_way_out(const struct step_context *ctx, const char *before, struct err *err)
 {
 	if (ctx->committed)
 		err_next(err, "%svolmig resume %s --keep-source ends the job and leaves the source as it is",
@@ -117,13 +116,13 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	}
 	if (!now.kind) {
 		stopped(err, was->path, "the source has gone since it was copied");
-		way_out(ctx, "bring it back, or ", err);
+		step_way_out(ctx, "bring it back, or ", err);
 		goto out;
 	}
 	why = facts_not_same(was, &now, ctx->same_boot);
 	if (why) {
 		err_set(err, ERR_STOPPED, was->path, "the source is not the volume that was copied: %s", why);
-		way_out(ctx, "", err);
+		step_way_out(ctx, "", err);
 		goto out;
 	}
 	/* A guest wrote to its disk until the pivot, and all of that is on the destination too. */
@@ -155,20 +154,20 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		err_set(err, ERR_STOPPED, was->path, "the source changed %s it was copied: %s",
 			ctx->committed ? "since" : "while", why);
 		if (ctx->committed)
-			way_out(ctx, "the copy is whole and has its place: take what is newer over by hand, then ", err);
+			step_way_out(ctx, "the copy is whole and has its place: take what is newer over by hand, then ", err);
 		else
 			err_next(err, "volmig abort %s, then start again", ctx->job_id);
 		goto out;
 	}
 	if (ctx->move->remove && now.unremovable) {
 		err_set(err, ERR_STOPPED, was->path, "the source cannot be removed: %s", now.unremovable);
-		way_out(ctx, "mend that, or ", err);
+		step_way_out(ctx, "mend that, or ", err);
 		goto out;
 	}
 	uses = guests_uses_besides(&now, shut_off_uuid);
 	if (uses) {
 		err_set(err, ERR_STOPPED, was->path, "the source has come into use: %s", uses);
-		way_out(ctx, "end that use and resume again, or ", err);
+		step_way_out(ctx, "end that use and resume again, or ", err);
 		goto out;
 	}
 	ret = 0;
@@ -222,7 +221,7 @@ int step_inspect_target(const struct step_context *ctx, const char *path, unsign
 static void target_way_out(const struct step_context *ctx, const char *before, struct err *err)
 {
 	if (ctx->committed)
-		way_out(ctx, before, err);
+		step_way_out(ctx, before, err);
 	else
 		err_next(err, "%svolmig abort %s, then start again", before, ctx->job_id);
 }
@@ -394,7 +393,7 @@ static int check_is_provable(struct step_context *ctx, struct err *err)
 		return 0;
 	err_set(err, ERR_STOPPED, src->path,
 		"is not wiped: it has neither WWN nor serial number, and since the restart another disk may be in its place");
-	way_out(ctx, "look whether it is the one that was copied, and wipe it yourself; ", err);
+	step_way_out(ctx, "look whether it is the one that was copied, and wipe it yourself; ", err);
 	return -1;
 }
 
@@ -486,7 +485,7 @@ static int remove_name(const struct step_context *ctx, int dir, const char *name
 			if (volume_is_directory(&ctx->move->source, dir, ctx->same_boot))
 				return 0;
 			stopped(err, ctx->move->source.dir, "is not the directory it was when the job was planned");
-			way_out(ctx, "put it (or its mount) back and resume again, or ", err);
+			step_way_out(ctx, "put it (or its mount) back and resume again, or ", err);
 			return -1;
 		}
 		if (errno != EINVAL && errno != ENOSYS)
@@ -526,8 +525,8 @@ static enum step_result leave(struct step_context *ctx, struct err *err)
 
 	if (src->lv)
 		lv_leave_source(ctx);
-	if (qemu_is_rbd(src) && rbd_put_back(ctx, err) < 0)
-		return STEP_STOPPED;
+	if (qemu_is_rbd(src))
+		rbd_put_back(ctx);
 	if (!src->lv && !qemu_is_rbd(src)) {
 		dir = open(src->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (dir < 0 && errno != ENOENT) {
@@ -561,7 +560,7 @@ static bool has_its_group(const struct step_context *ctx, struct err *err)
 	free(name);
 	if (!has) {
 		stopped(err, lv->vg_name, "the source's volume group is not there");
-		way_out(ctx, "bring its disks back and resume again, or ", err);
+		step_way_out(ctx, "bring its disks back and resume again, or ", err);
 	}
 	return has;
 }
@@ -611,7 +610,7 @@ static enum step_result remove_run(struct step_context *ctx, struct err *err)
 	}
 	if (dir < 0) {
 		err_sys(err, number, src->dir, "cannot open the source's directory");
-		way_out(ctx, "bring it back, or ", err);
+		step_way_out(ctx, "bring it back, or ", err);
 		goto out;
 	}
 	there = is_source(ctx, dir, name);

@@ -241,6 +241,9 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 		      struct err *err);
 int step_check_target(struct step_context *ctx, bool unused, struct err *err);
 
+/* What ends a committed job whose source may not go away, which would else stop each time that it is resumed. */
+void step_way_out(const struct step_context *ctx, const char *before, struct err *err);
+
 /*
  * Before the copy, which is called so, is removed: is the source there, and all
  * of it?  Else ERR_REFUSED, for the copy may be all that there is.

@@ -28,6 +28,7 @@ char *rbd_environment(uint64_t stall_ms)
 
 void rbd_image_free(struct rbd_image *image)
 {
+	free(image->pool_id);
 	free(image->id);
 	free(image->parent);
 	text_list_free(&image->watchers);
@@ -74,6 +75,10 @@ static int explain(const struct rbd_name *name, const char *object, const char *
 	} else if (!strcmp(at, RBD_AT_POOL) && number == ENOENT) {
 		err_set(err, ERR_REFUSED, object, "there is no pool %s", name->pool);
 		err_next(err, "check the name, or make the pool first");
+	} else if (!strcmp(at, RBD_AT_POOL) && number == ESTALE) {
+		err_set(err, ERR_REFUSED, object, "its pool is in another cluster, or was made anew: %s, was %s",
+			json_get_string(answer, "pool_id") ?: "?", name->pool_id);
+		err_next(err, "check conf= and the pool");
 	} else if (!strcmp(at, RBD_AT_CLUSTER)) {
 		err_set(err, ERR_REFUSED, object, "cannot connect to the Ceph cluster: %s", strerror(number));
 		err_next(err, number == ENOENT ? "check conf=, id= and that there is a keyring of that user" :
@@ -98,6 +103,8 @@ static int ask(const struct rbd_name *name, json_t *what, const char *doing, uin
 	json_put(what, "pool", json_string(name->pool));
 	if (name->image)
 		json_put(what, "image", json_string(name->image));
+	if (name->pool_id)
+		json_put(what, "pool_id", json_string(name->pool_id));
 	json_put(what, "connect_s", json_integer(CONNECT_S));
 	json_put(what, "operation_s", json_u64(operation_s(timeout_ms)));
 	answer = rbd_child_ask(name, what, text, doing, timeout_ms, err);
@@ -143,11 +150,17 @@ static int look(const struct rbd_name *name, bool watchers, const char *free_id,
 		*err = (struct err)ERR_INIT;
 		return 0;
 	}
+	if (json_get_bool(info, "absent")) {
+		*ret_image = (struct rbd_image){ .pool_id = text_copy(json_get_string(info, "pool_id")) };
+		json_decref(info);
+		return 0;
+	}
 	if (!json_get_string(info, "id")) {
 		json_decref(info);
 		return err_set(err, ERR_REFUSED, name->image, "is an image of format 1, and has no id");
 	}
 	*ret_image = (struct rbd_image){
+		.pool_id = text_copy(json_get_string(info, "pool_id")),
 		.id = text_copy(json_get_string(info, "id")),
 		.bytes = json_get_u64(info, "bytes"),
 		.object_bytes = json_get_u64(info, "object_bytes"),

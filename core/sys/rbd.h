@@ -22,9 +22,16 @@ struct rbd_name {
 	const char *pool, *image;
 	const char *conf;	/* NULL: Ceph's own choice */
 	const char *user;	/* without "client."; NULL: admin */
+	/*
+	 * Which pool that has to be, as struct rbd_image has it; NULL: whichever is called so.  To look for an
+	 * image in another, or to do anything there, is an error (ERR_REFUSED, ESTALE): pools are made anew,
+	 * and conf may lead to another cluster by now.
+	 */
+	const char *pool_id;
 };
 
 struct rbd_image {
+	char *pool_id;			/* the cluster's fsid and the pool's number, which neither gets again */
 	char *id;			/* of the image, whatever its name; one of its pool has it */
 	uint64_t bytes;			/* exact; QEMU shows it rounded up to 512 */
 	uint64_t object_bytes;
@@ -45,8 +52,8 @@ void rbd_image_free(struct rbd_image *image);
 void rbd_image_expect(const struct rbd_name *name);
 
 /*
- * Look at it, and where watchers is true at who has it open.  1 there it is, 0 there is no such image (in a pool that exists),
- * -1 error: no cluster, no right to, no pool (ERR_REFUSED).
+ * Look at it, and where watchers is true at who has it open.  1 there it is, 0 there is no such image (in a pool that exists:
+ * only its pool_id is set), -1 error: no cluster, no right to, no pool (ERR_REFUSED).
  */
 int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err);
 

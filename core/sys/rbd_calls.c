@@ -24,7 +24,7 @@
 /* Every function of the two libraries' that is used, to be looked up by its name. */
 #define RADOS_FUNCTIONS(FUNCTION) \
 	FUNCTION(rados_create) FUNCTION(rados_conf_read_file) FUNCTION(rados_conf_set) FUNCTION(rados_connect) \
-	FUNCTION(rados_ioctx_create) FUNCTION(rados_ioctx_destroy)
+	FUNCTION(rados_cluster_fsid) FUNCTION(rados_ioctx_create) FUNCTION(rados_ioctx_destroy) FUNCTION(rados_ioctx_get_id)
 #define RBD_FUNCTIONS(FUNCTION) \
 	FUNCTION(rbd_open_by_id) FUNCTION(rbd_open_read_only) FUNCTION(rbd_close) FUNCTION(rbd_stat) FUNCTION(rbd_get_id) \
 	FUNCTION(rbd_get_size) FUNCTION(rbd_get_parent) FUNCTION(rbd_linked_image_spec_cleanup) \
@@ -304,6 +304,8 @@ static json_t *do_on_image(rados_ioctx_t pool, const char *what, const char *nam
 	json_t *answer;
 	int r = lib.rbd_open_read_only(pool, name, &image, NULL);
 
+	if (r == -ENOENT && !strcmp(what, "look"))
+		return json_pack("{s:b}", "absent", true);
 	if (r < 0)
 		return failed(RBD_AT_IMAGE, r);
 	answer = strcmp(what, "du") ? look(image, request) : du(image);
@@ -328,8 +330,21 @@ static json_t *do_in_pool(rados_ioctx_t pool, const json_t *request)
 	return do_on_image(pool, what, name, request);
 }
 
+/* Whatever is called so: a cluster keeps its fsid, and gives no pool's number to another. */
+static int identify_pool(rados_ioctx_t pool, char *ret, size_t size)
+{
+	char fsid[64];
+	int r = lib.rados_cluster_fsid(cluster, fsid, sizeof(fsid));
+
+	if (r >= 0)
+		snprintf(ret, size, "%s/%lld", fsid, (long long)lib.rados_ioctx_get_id(pool));
+	return r;
+}
+
 static json_t *answer_to(const json_t *request, const char *conf, const char *user)
 {
+	const char *wanted = json_get_string(request, "pool_id");
+	char pool_id[96];
 	json_t *answer = connected ? NULL : connect_cluster(request, conf, user);
 	rados_ioctx_t pool;
 	int r;
@@ -341,7 +356,12 @@ static json_t *answer_to(const json_t *request, const char *conf, const char *us
 	r = lib.rados_ioctx_create(cluster, json_get_string(request, "pool"), &pool);
 	if (r < 0)
 		return failed(RBD_AT_POOL, r);
-	answer = do_in_pool(pool, request);
+	if ((r = identify_pool(pool, pool_id, sizeof(pool_id))) < 0) {
+		lib.rados_ioctx_destroy(pool);
+		return failed(RBD_AT_CLUSTER, r);
+	}
+	answer = wanted && strcmp(wanted, pool_id) ? failed(RBD_AT_POOL, -ESTALE) : do_in_pool(pool, request);
+	json_put(answer, "pool_id", json_string(pool_id));
 	lib.rados_ioctx_destroy(pool);
 	return answer;
 }

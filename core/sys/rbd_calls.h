@@ -20,10 +20,12 @@
  * until the other end is closed.  conf, user: as in struct rbd_name.
  *
  * A request: "do" (look, du, create, rename, remove, list), "pool", "image",
- * "connect_s" and "operation_s" (how long the cluster may take for each), and
- * what do needs: "watchers" (a boolean), "free" (the id of the image whose lock
+ * "connect_s" and "operation_s" (how long the cluster may take for each), "pool_id"
+ * (of the only pool where it may be done, or none), and what do needs: "watchers" (a boolean), "free" (the id of the image whose lock
  * nobody shall have), "bytes", "to", "prefix".
- * An answer: what was asked for, or "error", an errno, and "at".
+ * An answer: what was asked for, or "error", an errno, and "at"; with the "pool_id"
+ * where a pool was come to.  ESTALE at the pool: it is another.  To look at an
+ * image that there is not is answered with "absent".
  */
 _Noreturn void rbd_calls_serve(int talk, const char *conf, const char *user);
 

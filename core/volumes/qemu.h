@@ -56,6 +56,7 @@ struct qemu_facts {
 	/* RBD. */
 	char *pool, *image;		/* image NULL: a place, the pool */
 	char *conf, *user;
+	char *pool_id;			/* see struct rbd_image; of a place, too; NULL: recorded by a version that kept none */
 	char *id;			/* the image's, which it keeps when it is renamed */
 	char *parent;			/* that it is a clone of; or NULL */
 	uint64_t object_bytes;

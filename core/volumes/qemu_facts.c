@@ -17,6 +17,7 @@ void qemu_facts_free(struct qemu_facts *facts)
 	free(facts->image);
 	free(facts->conf);
 	free(facts->user);
+	free(facts->pool_id);
 	free(facts->id);
 	free(facts->parent);
 	free(facts->portal);
@@ -70,6 +71,7 @@ json_t *qemu_facts_to_json(const struct qemu_facts *facts)
 	json_put(json, "image", json_text(facts->image));
 	json_put(json, "conf", json_name(facts->conf));
 	json_put(json, "user", json_text(facts->user));
+	json_put(json, "pool_id", json_text(facts->pool_id));
 	json_put(json, "id", json_text(facts->id));
 	json_put(json, "parent", json_text(facts->parent));
 	json_put(json, "object_bytes", json_u64(facts->object_bytes));
@@ -95,6 +97,7 @@ int qemu_facts_from_json(struct qemu_facts **ret, const json_t *json, struct err
 	facts->image = text_copy(json_get_string(json, "image"));
 	facts->conf = json_name_get(json_object_get(json, "conf"));
 	facts->user = text_copy(json_get_string(json, "user"));
+	facts->pool_id = text_copy(json_get_string(json, "pool_id"));
 	facts->id = text_copy(json_get_string(json, "id"));
 	facts->parent = text_copy(json_get_string(json, "parent"));
 	facts->snapshots = json_get_u64(json, "snapshots");
@@ -136,5 +139,6 @@ struct rbd_name qemu_rbd_name(const struct facts *facts)
 {
 	const struct qemu_facts *qemu = facts->qemu;
 
-	return (struct rbd_name){ .pool = qemu->pool, .image = qemu->image, .conf = qemu->conf, .user = qemu->user };
+	return (struct rbd_name){ .pool = qemu->pool, .image = qemu->image, .conf = qemu->conf, .user = qemu->user,
+				  .pool_id = qemu->pool_id };
 }

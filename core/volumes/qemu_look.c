@@ -228,6 +228,11 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	found = flags & INSPECT_USES ? look_at_users(&name, flags, &image, err) : rbd_image_look(&name, false, &image, err);
 	if (found < 0)
 		return -1;
+	/* With what was known of it before the pool is the same one. */
+	if (!qemu->pool_id) {
+		qemu->pool_id = image.pool_id;
+		image.pool_id = NULL;
+	}
 	facts->path = text_format("rbd:%s%s%s", qemu->pool, qemu->image ? "/" : "", qemu->image ? qemu->image : "");
 	facts->sector = 512;
 	if (!found || !qemu->image) {
@@ -244,11 +249,12 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	for (size_t i = 0; (flags & INSPECT_USES) && i < image.watchers.count; i++)
 		text_list_add(&facts->uses, text_format("open by a client of the cluster at %s",
 							image.watchers.items[i]));
-	text_list_free(&image.watchers);
+	image.id = image.parent = NULL;	/* handed over */
+	rbd_image_free(&image);
 	/* QEMU's driver (7.2) ends in an assertion when it looks for the data in such an image. */
-	if (image.bytes % 512) {
+	if (facts->bytes % 512) {
 		qemu->unusable = text_format("its size, %llu bytes, is no multiple of 512, and QEMU cannot serve it: "
-					     "rbd resize mends that", (unsigned long long)image.bytes);
+					     "rbd resize mends that", (unsigned long long)facts->bytes);
 		return 0;
 	}
 	return flags & INSPECT_OUTSIDE ? 0 : look_inside_by_qemu(flags, facts, err);
@@ -380,6 +386,7 @@ int look_at_qemu_again(const struct facts *was, unsigned flags, struct facts *fa
 		facts->qemu->image = text_copy(was->qemu->image);
 		facts->qemu->conf = text_copy(was->qemu->conf);
 		facts->qemu->user = text_copy(was->qemu->user);
+		facts->qemu->pool_id = text_copy(was->qemu->pool_id);
 		return look_at_rbd(flags, facts, err);
 	}
 	return qemu_inspect_path(was->qemu->driver, was->path, flags, facts, err);
