@@ -32,6 +32,7 @@ void rbd_image_free(struct rbd_image *image)
 	free(image->id);
 	free(image->parent);
 	text_list_free(&image->watchers);
+	text_list_free(&image->lockers);
 	*image = (struct rbd_image){ 0 };
 }
 
@@ -138,7 +139,7 @@ static int look(const struct rbd_name *name, bool watchers, const char *free_id,
 		struct err *err)
 {
 	json_t *info = NULL, *what = request("look");
-	const json_t *parent, *watcher;
+	const json_t *parent, *watcher, *locker;
 	size_t i;
 
 	json_put(what, "watchers", json_boolean(watchers));
@@ -173,6 +174,10 @@ static int look(const struct rbd_name *name, bool watchers, const char *free_id,
 						json_get_string(parent, "snapshot") ?: "?");
 	json_array_foreach(json_object_get(info, "watchers"), i, watcher)
 		text_list_add(&ret_image->watchers, text_copy(json_string_value(watcher)));
+	json_array_foreach(json_object_get(info, "lockers"), i, locker)
+		text_list_add(&ret_image->lockers, text_format("\"%s\" by %s at %s",
+			      json_get_string(locker, "lock") ?: "?", json_get_string(locker, "client") ?: "?",
+			      json_get_string(locker, "address") ?: "?"));
 	json_decref(info);
 	return 1;
 }

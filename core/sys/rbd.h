@@ -38,6 +38,7 @@ struct rbd_image {
 	uint64_t snapshots;
 	char *parent;			/* "pool/image@snapshot" that it is a clone of, or NULL */
 	struct text_list watchers;	/* addresses of clients that have it open */
+	struct text_list lockers;	/* locks of others that were taken by hand, and whose they are */
 };
 
 /* Why there is no librbd to be had, or NULL. */
@@ -52,7 +53,7 @@ void rbd_image_free(struct rbd_image *image);
 void rbd_image_expect(const struct rbd_name *name);
 
 /*
- * Look at it, and where watchers is true at who has it open.  1 there it is, 0 there is no such image (in a pool that exists:
+ * Look at it, and where watchers is true at who has it open or locked.  1 there it is, 0 there is no such image (in a pool that exists:
  * only its pool_id is set), -1 error: no cluster, no right to, no pool (ERR_REFUSED).
  */
 int rbd_image_look(const struct rbd_name *name, bool watchers, struct rbd_image *ret_image, struct err *err);

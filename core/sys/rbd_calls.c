@@ -33,7 +33,7 @@
 	FUNCTION(rbd_image_options_create) FUNCTION(rbd_image_options_destroy) \
 	FUNCTION(rbd_image_options_set_uint64) FUNCTION(rbd_create4) FUNCTION(rbd_rename) FUNCTION(rbd_remove) \
 	FUNCTION(rbd_list2) FUNCTION(rbd_image_spec_list_cleanup) FUNCTION(rbd_lock_get_owners) \
-	FUNCTION(rbd_lock_get_owners_cleanup) FUNCTION(rbd_lock_acquire)
+	FUNCTION(rbd_lock_get_owners_cleanup) FUNCTION(rbd_lock_acquire) FUNCTION(rbd_list_lockers)
 
 static struct {
 #define FUNCTION(name) __typeof__(name) *name;
@@ -44,6 +44,8 @@ static struct {
 
 #define ID_MAX 256
 #define SOME 16		/* of what there are mostly none */
+#define LOCKERS 4096	/* bytes of their names */
+#define AUTO_LOCK "auto "	/* what librbd calls a lock that it takes and gives by itself */
 
 static rados_t cluster;
 static bool connected;
@@ -181,6 +183,29 @@ static int add_watchers(rbd_image_t image, json_t *answer)
 	return r;
 }
 
+/* Locks that somebody has taken by hand (rbd lock add): nobody gives those back but who took them. */
+static int add_lockers(rbd_image_t image, json_t *answer)
+{
+	char tag[LOCKERS], clients[LOCKERS], cookies[LOCKERS], addresses[LOCKERS];
+	size_t tag_size = LOCKERS, clients_size = LOCKERS, cookies_size = LOCKERS, addresses_size = LOCKERS;
+	const char *client = clients, *cookie = cookies, *address = addresses;
+	json_t *list = json_array();
+	int exclusive;
+	ssize_t n = lib.rbd_list_lockers(image, &exclusive, tag, &tag_size, clients, &clients_size, cookies,
+					 &cookies_size, addresses, &addresses_size);
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (strncmp(cookie, AUTO_LOCK, strlen(AUTO_LOCK)))
+			json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "client", client, "lock", cookie,
+							      "address", address));
+		client += strlen(client) + 1;
+		cookie += strlen(cookie) + 1;
+		address += strlen(address) + 1;
+	}
+	json_put(answer, "lockers", list);
+	return (int)n;
+}
+
 static json_t *look(rbd_image_t image, const json_t *request)
 {
 	json_t *answer = json_object();
@@ -200,8 +225,8 @@ static json_t *look(rbd_image_t image, const json_t *request)
 		goto out;
 	if ((r = add_parent(image, answer)) < 0 || (r = add_snapshots(image, answer)) < 0)
 		goto out;
-	if (json_get_bool(request, "watchers"))
-		r = add_watchers(image, answer);
+	if (json_get_bool(request, "watchers") && (r = add_watchers(image, answer)) >= 0)
+		r = add_lockers(image, answer);
 out:
 	if (r >= 0 || r == -EINVAL)
 		return answer;

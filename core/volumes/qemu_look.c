@@ -249,6 +249,8 @@ static int look_at_rbd(unsigned flags, struct facts *facts, struct err *err)
 	for (size_t i = 0; (flags & INSPECT_USES) && i < image.watchers.count; i++)
 		text_list_add(&facts->uses, text_format("open by a client of the cluster at %s",
 							image.watchers.items[i]));
+	for (size_t i = 0; (flags & INSPECT_USES) && i < image.lockers.count; i++)
+		text_list_add(&facts->uses, text_format("locked (rbd lock ls): %s", image.lockers.items[i]));
 	image.id = image.parent = NULL;	/* handed over */
 	rbd_image_free(&image);
 	/* QEMU's driver (7.2) ends in an assertion when it looks for the data in such an image. */

@@ -90,6 +90,14 @@ has 'an image that a client has open: which' 'open by a client of the cluster at
 kill $user
 wait $user 2>/dev/null
 
+timeout 20 rbd --conf "$conf" lock add rbd/disk-2 theirs
+must_fail 3 'an image that somebody has locked' timeout 60 "$VOLMIG" migrate "rbd:rbd/disk-2:conf=$conf" ./b/
+has 'an image that somebody has locked: who' 'locked (rbd lock ls): "theirs" by client.'
+must_fail 3 'nor is it overwritten' timeout 60 "$VOLMIG" copy --into-existing ./a/web.img "rbd:rbd/disk-2:conf=$conf"
+has 'nor is it overwritten: for the same reason' 'locked (rbd lock ls): "theirs" by client.'
+timeout 20 rbd --conf "$conf" lock rm rbd/disk-2 theirs \
+	"$(timeout 20 rbd --conf "$conf" lock ls rbd/disk-2 | sed -n 's/^\(client[^ ]*\) .*/\1/p')"
+
 # Refused when planning, in time.
 must_fail 3 'no such pool' timeout 60 "$VOLMIG" migrate ./a/web.img "rbd:none:conf=$conf"
 has 'no such pool: said so' 'there is no pool none'
