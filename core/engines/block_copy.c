@@ -13,6 +13,9 @@
 /* Zeroes within data are left out from so many blocks on (32 KiB): below, a write is cheaper. */
 #define ZERO_RUN 8
 
+/* So many leaves of dst are looked at before they are zeroed: what zeroing_some() does at once at most. */
+#define HOLE_LEAVES 1024ULL
+
 struct copy {
 	struct pipeline pipe;		/* files: the source, the destination */
 	struct volume *src, *dst;
@@ -20,6 +23,8 @@ struct copy {
 	struct data_map src_map, dst_map;
 	struct zeroing zeroing;
 	bool sparse, delta;
+	enum block_known knows;		/* delta: the end of which known are the hashes */
+	struct leaves *known;
 	bool keeps_small_holes;		/* a hole in dst smaller than ZERO_RUN is worth having */
 	unsigned align_blocks;		/* of dst: what a write must be a multiple of, and ... */
 	unsigned hole_blocks;		/* ... what a hole must be a multiple of to be one */
@@ -43,14 +48,16 @@ static struct blocks whole(const struct copy *c, uint64_t length)
 	return blocks;
 }
 
-/* Whole leaves of zeroes, down to end: as far as it goes in one step. */
-static int next_hole(struct copy *c, struct item *item, uint64_t end, struct err *err)
+/*
+ * Whole leaves of zeroes, down to end: as far as it goes in one step.  both:
+ * dst is known to have them already.
+ */
+static int next_hole(struct copy *c, struct item *item, uint64_t end, bool both, struct err *err)
 {
 	uint64_t from = c->next;
-	bool write_zeroes = !c->sparse && !c->delta;
+	bool write_zeroes = !c->sparse && !both;
 
-	/* With delta both ends have a hole here, so nothing differs. */
-	if (c->sparse && !c->delta && !c->dst->fresh) {
+	if (c->sparse && !both && !c->dst->fresh) {
 		/* The last leaf takes the rest of the last sector along. */
 		uint64_t zero_end = end == c->src->bytes ? c->pipe.files[1].end : end;
 		int r = zeroing_some(&c->zeroing, from, zero_end, &zero_end, err);
@@ -82,33 +89,95 @@ static int next_hole(struct copy *c, struct item *item, uint64_t end, struct err
 	return 1;
 }
 
+/* Where does the leaf begin that holds the next data of src, or src end? */
+static int next_in_src(struct copy *c, uint64_t *ret_start, struct err *err)
+{
+	uint64_t start, end;
+
+	if (data_map_next(&c->src_map, c->next, &start, &end, err) < 0)
+		return -1;
+	*ret_start = start < c->src->bytes ? round_down(start, LEAF_BYTES) : c->src->bytes;
+	return 0;
+}
+
+/* The same of dst, down to the end of src. */
+static int next_in_dst(struct copy *c, uint64_t *ret_start, struct err *err)
+{
+	uint64_t start, end;
+
+	if (c->knows == BLOCK_KNOWS_DESTINATION) {
+		if (leaves_next_data(c->known, c->next / LEAF_BYTES, &start, err) < 0)
+			return -1;
+		start *= LEAF_BYTES;
+	} else if (data_map_next(&c->dst_map, c->next, &start, &end, err) < 0) {
+		return -1;
+	}
+	*ret_start = start < c->src->bytes ? round_down(start, LEAF_BYTES) : c->src->bytes;
+	return 0;
+}
+
+/* Down to where does dst hold something in each leaf, by its hashes? */
+static int end_in_dst(struct copy *c, uint64_t *end, struct err *err)
+{
+	uint64_t leaf = c->next / LEAF_BYTES;
+	int zero = 0;
+
+	*end = min_u64(*end, c->next + HOLE_LEAVES * LEAF_BYTES);
+	while (leaf * LEAF_BYTES < *end && (zero = leaves_zero(c->known, leaf, err)) == 0)
+		leaf++;
+	*end = min_u64(*end, leaf * LEAF_BYTES);
+	return zero < 0 ? -1 : 0;
+}
+
+/* Where src is known, it is read only when dst turns out to differ. */
+static int put_off_source(struct copy *c, struct item *item, struct err *err)
+{
+	int zero;
+
+	item->later = item->read[0];
+	if (!blocks_empty(&item->read[1])) {
+		item->read[0] = BLOCKS_NONE;
+		return 0;
+	}
+	/* Of dst there is nothing to be read: it is zeroes. */
+	zero = leaves_zero(c->known, item->offset / LEAF_BYTES, err);
+	if (zero > 0) {
+		item->read[0] = BLOCKS_NONE;
+		item->counts.bytes_zero = item->length;
+		if (c->leaves && leaves_set(c->leaves, item->offset / LEAF_BYTES, NULL, err) < 0)
+			return -1;
+	}
+	return zero < 0 ? -1 : 0;
+}
+
 static int copy_next(struct pipeline *p, struct item *item, struct err *err)
 {
 	struct copy *c = (struct copy *)p;
-	uint64_t start, dst_start, end, leaf_end;
+	uint64_t in_src, in_dst, start, leaf_end;
 
 	item->offset = c->next;
 	if (c->next >= c->src->bytes)
 		return 0;
-	if (data_map_next(&c->src_map, c->next, &start, &end, err) < 0)
+	if (next_in_src(c, &in_src, err) < 0)
 		return -1;
+	start = in_src;
 	if (c->delta) {
-		if (data_map_next(&c->dst_map, c->next, &dst_start, &end, err) < 0)
+		if (next_in_dst(c, &in_dst, err) < 0)
 			return -1;
-		start = min_u64(start, dst_start);
+		start = min_u64(in_src, in_dst);
 	}
-	if (start >= c->src->bytes)
-		return next_hole(c, item, c->src->bytes, err);
-	start = round_down(start, LEAF_BYTES);
 	if (start > c->next)
-		return next_hole(c, item, start, err);
+		return next_hole(c, item, start, c->delta, err);
+	/* In dst it is data, and that is not read. */
+	if (in_src > c->next && c->knows == BLOCK_KNOWS_DESTINATION)
+		return end_in_dst(c, &in_src, err) < 0 ? -1 : next_hole(c, item, in_src, false, err);
 
 	leaf_end = min_u64(c->next + LEAF_BYTES, c->src->bytes);
 	item->length = leaf_end - c->next;
 	if (data_map_blocks(&c->src_map, c->next, c->next, leaf_end, &item->data,
 			    &item->read[0], err) < 0)
 		return -1;
-	if (c->delta) {
+	if (c->delta && c->knows != BLOCK_KNOWS_DESTINATION) {
 		struct blocks data;
 
 		if (leaf_end == c->src->bytes)
@@ -117,6 +186,8 @@ static int copy_next(struct pipeline *p, struct item *item, struct err *err)
 				    &item->read[1], err) < 0)
 			return -1;
 	}
+	if (c->knows == BLOCK_KNOWS_SOURCE && put_off_source(c, item, err) < 0)
+		return -1;
 	c->next += item->length;
 	return 1;
 }
@@ -164,13 +235,33 @@ static int zero_blocks(struct copy *c, struct item *item, const struct blocks *b
 	return 0;
 }
 
+/* Has the end that was read the hash of the other?  0 also where the source had to be read to know. */
+static int is_same(struct copy *c, const struct item *item, struct err *err)
+{
+	bool of_source = c->knows == BLOCK_KNOWS_SOURCE;
+
+	if (!c->known || (of_source && !blocks_empty(&item->have[0])))
+		return 0;
+	return leaves_match(c->known, item->offset / LEAF_BYTES, item->buffer[of_source], err);
+}
+
 static int copy_loaded(struct pipeline *p, struct item *item, struct err *err)
 {
 	struct copy *c = (struct copy *)p;
 	unsigned char *data = item->buffer[0];
 	struct blocks all = whole(c, item->length), nonzero, keep, zero;
+	bool unread = blocks_empty(&item->have[0]) && !blocks_empty(&item->later);
+	int same = is_same(c, item, err);
 	uint64_t flip;
 
+	if (same < 0)
+		return -1;
+	if (unread && !same) {
+		item->read[0] = item->later;
+		return 0;
+	}
+	if (unread)
+		data = item->buffer[1];
 	nonzero = blocks_except(item->data, blocks_zero(data, item->data));
 	if (c->leaves && leaves_set(c->leaves, item->offset / LEAF_BYTES,
 				    blocks_empty(&nonzero) ? NULL : data, err) < 0)
@@ -178,10 +269,14 @@ static int copy_loaded(struct pipeline *p, struct item *item, struct err *err)
 	keep = c->sparse ? without_zero_runs(c, item->data, nonzero, all) : all;
 	zero = c->dst->fresh ? BLOCKS_NONE : blocks_except(all, keep);
 	item->write = keep;
-	if (c->delta) {
+	if (same) {
+		item->write = zero = BLOCKS_NONE;
+	} else if (c->knows == BLOCK_KNOWS_DESTINATION) {
+		c->rewritten += blocks_bytes(&keep, item->length);
+	} else if (c->delta) {
 		struct blocks differ = blocks_differ(data, item->buffer[1], all);
 
-		c->rewritten += blocks_bytes(&differ, item->length);
+		c->rewritten += blocks_bytes(c->known ? &item->later : &differ, item->length);
 		blocks_round_out(&differ, c->align_blocks);
 		item->write = blocks_and(keep, differ);
 		zero = blocks_and(blocks_except(all, keep), differ);
@@ -232,7 +327,7 @@ int block_copy(struct volume *src, struct volume *dst, struct leaves *leaves,
 				},
 			},
 			.file_count = 2,
-			.buffers = opt->delta ? 2 : 1,
+			.buffers = opt->delta && opt->knows != BLOCK_KNOWS_DESTINATION ? 2 : 1,
 			.write_file = 1,
 			.grows = true,
 			.mark = opt->start,
@@ -245,6 +340,8 @@ int block_copy(struct volume *src, struct volume *dst, struct leaves *leaves,
 		.leaves = leaves,
 		.sparse = opt->sparse,
 		.delta = opt->delta,
+		.knows = opt->knows,
+		.known = opt->known,
 		.keeps_small_holes = dst->fresh || (dst->ops->next_data && !dst->blind),
 		.align_blocks = in_blocks(dst->align),
 		.hole_blocks = in_blocks(dst->align > dst->granularity ? dst->align : dst->granularity),
@@ -253,6 +350,7 @@ int block_copy(struct volume *src, struct volume *dst, struct leaves *leaves,
 	int ret;
 
 	assert(dst->bytes >= src->bytes);
+	assert(!opt->knows == !opt->known && (!opt->known || opt->delta));
 	assert(opt->start.offset % LEAF_BYTES == 0 || opt->start.offset == src->bytes);
 	data_map_init(&c.src_map, src);
 	data_map_init(&c.dst_map, dst);

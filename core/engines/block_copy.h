@@ -15,6 +15,17 @@ struct pace;
 struct throttle;
 struct volume;
 
+/*
+ * With delta, an end that is dear to read is not, where its hashes are known.
+ * A leaf whose hash the other end has too is taken for equal.  Of a source
+ * the others are read; of a destination they are written as a whole.
+ */
+enum block_known {
+	BLOCK_KNOWS_NONE,
+	BLOCK_KNOWS_SOURCE,
+	BLOCK_KNOWS_DESTINATION,
+};
+
 struct block_copy_options {
 	const char *engine;		/* "uring", "sync", NULL: the best there is */
 	unsigned depth;			/* slots of 1 MiB, 1 to 16; 0: by the devices' topology */
@@ -24,6 +35,8 @@ struct block_copy_options {
 	uint64_t stall_ms;		/* give up when nothing moves for so long; 0: never */
 	bool sparse;			/* keep holes, leave zeroes out */
 	bool delta;			/* read the destination, write only what differs */
+	enum block_known knows;		/* delta: the end of which there are hashes, ... */
+	struct leaves *known;		/* ... in here, of all that lies behind the start */
 	struct mark start;		/* resume here; offset is a multiple of 1 MiB */
 };
 
@@ -32,7 +45,7 @@ struct block_copy_options {
 struct block_copy_result {
 	struct mark mark;		/* as far as it came */
 	uint64_t nanoseconds;		/* spent here, without what came before a resume */
-	uint64_t rewritten;		/* delta: bytes that differed */
+	uint64_t rewritten;		/* delta: bytes that differed; with hashes of an end: that were carried */
 	struct waits waits;
 	char engine[8];
 	char fallback[128];		/* why it is not io_uring; empty if it is */
@@ -61,7 +74,11 @@ int block_copy(struct volume *src, struct volume *dst, struct leaves *leaves,
 	       const struct block_copy_options *opt, struct monitor *mon,
 	       struct block_copy_result *ret_result, struct err *err);
 
-/* Read what leaves are of from src into them, writing nothing: for a copy that was not made by block_copy(). */
+/*
+ * Read what leaves are of, from the start on, from src into them, writing
+ * nothing: for a copy that was not made by block_copy(), or before one is.
+ * Progress is counted from 0.
+ */
 int block_hash(struct volume *src, struct leaves *leaves,
 	       const struct block_copy_options *opt, struct monitor *mon,
 	       struct block_copy_result *ret_result, struct err *err);

@@ -213,7 +213,7 @@ int block_hash(struct volume *src, struct leaves *leaves,
 {
 	struct look l;
 
-	look_init(&l, &hash_ops, src, 0, leaves_bytes(leaves), opt, mon);
+	look_init(&l, &hash_ops, src, opt->start.offset, leaves_bytes(leaves), opt, mon);
 	l.pipe.files[0].read_fault = "read-eio";
 	l.pipe.files[0].short_class = ERR_REFUSED;
 	l.leaves = leaves;

@@ -201,7 +201,7 @@ uint32_t leaves_length(const struct leaves *leaves, uint64_t i)
 	return left < LEAF_BYTES ? (uint32_t)left : LEAF_BYTES;
 }
 
-static int set_hash(struct leaves *leaves, uint64_t i, const struct hash *hash, struct err *err)
+int leaves_set_hash(struct leaves *leaves, uint64_t i, const struct hash *hash, struct err *err)
 {
 	unsigned k = (unsigned)(i % CACHE_LEAVES);
 
@@ -229,7 +229,7 @@ int leaves_set(struct leaves *leaves, uint64_t i, const void *data, struct err *
 
 	if (data && !memory_is_zero(data, leaves_length(leaves, i)))
 		hash = leaf_hash(data, leaves_length(leaves, i));
-	return set_hash(leaves, i, &hash, err);
+	return leaves_set_hash(leaves, i, &hash, err);
 }
 
 /* Does the file hold nothing but a hole between the two? */
@@ -260,8 +260,8 @@ static int zero_pieces(struct leaves *leaves, uint64_t piece, uint64_t count, st
 	/* A file system without holes: the plain way. */
 	for (; count > 0; piece++, count--)
 		for (uint64_t k = 0; k < CACHE_LEAVES; k++)
-			if (set_hash(leaves, piece * CACHE_LEAVES + k,
-				     &(struct hash){ { 0 } }, err) < 0)
+			if (leaves_set_hash(leaves, piece * CACHE_LEAVES + k,
+					    &(struct hash){ { 0 } }, err) < 0)
 				return -1;
 	return 0;
 }
@@ -279,7 +279,7 @@ int leaves_set_zeroes(struct leaves *leaves, uint64_t first, uint64_t count, str
 				return -1;
 			first += whole * CACHE_LEAVES;
 		} else {
-			if (set_hash(leaves, first, &zero, err) < 0)
+			if (leaves_set_hash(leaves, first, &zero, err) < 0)
 				return -1;
 			first++;
 		}

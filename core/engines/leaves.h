@@ -41,6 +41,9 @@ uint32_t leaves_length(const struct leaves *leaves, uint64_t i);
 /* data NULL: the leaf is all zeroes (which is found out, too, when it is not NULL). */
 int leaves_set(struct leaves *leaves, uint64_t i, const void *data, struct err *err);
 
+/* A hash as leaves_get() has it. */
+int leaves_set_hash(struct leaves *leaves, uint64_t i, const struct hash *hash, struct err *err);
+
 /* Leaves first to first + count - 1 are all zeroes; costs next to nothing, however many. */
 int leaves_set_zeroes(struct leaves *leaves, uint64_t first, uint64_t count, struct err *err);
 

@@ -151,12 +151,22 @@ static void complete_buffers(const struct pipeline *p, struct item *item)
 	}
 }
 
+static bool nothing_to_read(const struct item *item)
+{
+	return blocks_empty(&item->read[0]) && blocks_empty(&item->read[1]);
+}
+
 void pipeline_advance(struct pipeline *p, struct item *item)
 {
 	if (item->state == ITEM_READING) {
 		complete_buffers(p, item);
 		if (p->ops->loaded(p, item, &p->later) < 0) {
 			fault_later(p);
+			return;
+		}
+		if (!nothing_to_read(item)) {
+			for (unsigned f = 0; f < 2; f++)
+				item->have[f] = blocks_or(item->have[f], item->read[f]);
 			return;
 		}
 		item->state = ITEM_WRITING;
@@ -212,8 +222,7 @@ static void feed(struct pipeline *p)
 		p->tail++;
 		item->have[0] = item->read[0];
 		item->have[1] = item->read[1];
-		item->has_io = item->write_zeroes || !blocks_empty(&item->read[0]) ||
-			       !blocks_empty(&item->read[1]);
+		item->has_io = item->write_zeroes || !nothing_to_read(item);
 		if (!item->has_io) {
 			/* Back to the loop: such items may go on for long. */
 			finish(p, item);

@@ -58,7 +58,7 @@ struct item {
 	uint64_t length;
 	struct blocks read[2];		/* what to read of each file, of the leaf that offset is in */
 	struct blocks write;		/* what to write; loaded() adds to it */
-	struct blocks data;		/* next()'s note to loaded() */
+	struct blocks data, later;	/* next()'s notes to loaded() */
 	bool write_zeroes;		/* next() says: write zeroes, there is nothing to read */
 	struct mark counts;		/* added to the pipeline's mark when it is passed; no offset */
 
@@ -79,7 +79,8 @@ struct pipeline_ops {
 
 	/*
 	 * Everything asked for has been read.  The buffers hold the leaf:
-	 * zeroes where nothing was read and beyond the file's end.
+	 * zeroes where nothing was read and beyond the file's end.  Where it
+	 * asks for more in item->read, it is called once more when that is there.
 	 */
 	int (*loaded)(struct pipeline *p, struct item *item, struct err *err);
 

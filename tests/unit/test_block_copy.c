@@ -430,6 +430,99 @@ static void test_delta(void **state)
 	}
 }
 
+/* The hashes of one of the two, from the start on, as another host would tell them. */
+static struct leaves *hashes_of(void **state, const char *name, uint64_t bytes, uint64_t start)
+{
+	const struct block_copy_options opt = { .engine = scratch_engine(state), .start.offset = start };
+	struct volume vol = VOLUME_INIT;
+	struct leaves *leaves = NULL;
+
+	unlink("known");
+	assert_int_equal(leaves_open(&leaves, "known", bytes, NULL, &err), 0);
+	scratch_open(&vol, name, OPEN_READ);
+	assert_int_equal(block_hash(&vol, leaves, &opt, NULL, NULL, &err), 0);
+	scratch_close(&vol);
+	return leaves;
+}
+
+/* Only what differs is carried, by the hashes of the end that is not read, whichever that is. */
+static void test_delta_by_hashes(void **state)
+{
+	const uint64_t bytes = 12 * MIB + 4321;
+
+	for (unsigned n = 0; n < 16; n++) {
+		bool source = n & 1;
+		struct block_copy_options opt = {
+			.sparse = !(n & 8), .delta = true,
+			.knows = source ? BLOCK_KNOWS_SOURCE : BLOCK_KNOWS_DESTINATION,
+		};
+
+		tweak.dst_without_map = tweak.src_without_map = n & 2;
+		tweak.dst_without_zero = n & 4;
+		scratch_make("src", bytes);
+		scratch_fill("src", 0, 6 * MIB, 1);
+		scratch_make("dst", bytes);
+		scratch_fill("dst", 0, 6 * MIB, 1);
+		opt.known = hashes_of(state, source ? "src" : "dst", bytes, 0);
+		assert_int_equal(copy(state, 0, opt, NULL), 0);
+		leaves_close(opt.known);
+		assert_copied(bytes);
+		assert_int_equal(result.rewritten, 0);
+		assert_int_equal(result.mark.bytes_written, 0);
+
+		scratch_flip("dst", 5);			/* differs in one byte */
+		scratch_flip("dst", 4 * MIB - 1);	/* two neighbours across a leaf's edge */
+		scratch_flip("dst", 4 * MIB);
+		scratch_fill("dst", 7 * MIB, 3 * MIB, 2);	/* the source has a hole */
+		scratch_fill("dst", bytes - 5, 5, 2);	/* ... and in the tail */
+		scratch_fill("src", 10 * MIB, 4096, 3);	/* the destination has a hole */
+		opt.known = hashes_of(state, source ? "src" : "dst", bytes, 0);
+		assert_int_equal(copy(state, 0, opt, NULL), 0);
+		leaves_close(opt.known);
+		assert_copied(bytes);
+		if (opt.sparse && !tweak.dst_without_map)
+			assert_int_equal(result.rewritten, 3 * MIB + 4096);
+		if (opt.sparse && !tweak.dst_without_map && !tweak.dst_without_zero)
+			assert_int_equal(result.mark.bytes_written, source ? 4 * 4096 : 3 * MIB + 4096);
+		if (!n)
+			assert_sparse(n, 4096);
+	}
+}
+
+/* What lies before the start of a copy that goes on has no hashes, and is not looked at. */
+static void test_delta_by_hashes_goes_on(void **state)
+{
+	const uint64_t bytes = 5 * MIB;
+
+	for (unsigned n = 0; n < 2; n++) {
+		struct block_copy_options opt = {
+			.sparse = true, .delta = true, .start.offset = 2 * MIB,
+			.knows = n ? BLOCK_KNOWS_SOURCE : BLOCK_KNOWS_DESTINATION,
+		};
+		struct volume src = VOLUME_INIT, dst = VOLUME_INIT;
+
+		scratch_make("src", bytes);
+		scratch_fill("src", 0, bytes, 1);
+		scratch_make("dst", bytes);
+		scratch_fill("dst", 0, bytes, 1);
+		scratch_flip("dst", MIB);
+		scratch_flip("dst", 3 * MIB);
+		opt.engine = scratch_engine(state);
+		opt.known = hashes_of(state, n ? "src" : "dst", bytes, 2 * MIB);
+		scratch_open(&src, "src", OPEN_READ);
+		scratch_open(&dst, "dst", OPEN_WRITE);
+		assert_int_equal(block_copy(&src, &dst, NULL, &opt, NULL, &result, &err), 0);
+		scratch_close(&src);
+		scratch_close(&dst);
+		leaves_close(opt.known);
+		assert_int_equal(result.rewritten, MIB);
+		assert_int_equal(result.mark.offset, bytes);
+		assert_int_equal(scratch_differ("src", "dst", bytes), MIB);
+		scratch_flip("dst", MIB);
+		assert_copied(bytes);
+	}
+}
+
 static unsigned advances;
 static uint64_t advanced;
 
@@ -525,6 +618,8 @@ int main(void)
 		BOTH(test_one_root),
 		BOTH(test_old_hashes),
 		BOTH(test_delta),
+		BOTH(test_delta_by_hashes),
+		BOTH(test_delta_by_hashes_goes_on),
 		BOTH(test_huge),
 		BOTH(test_pace_is_asked),
 		BOTH(test_depths),
