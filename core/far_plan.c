@@ -79,10 +79,6 @@ int far_plan_ask(const struct request *request, const char *job_id, unsigned fla
 	/* What is not there goes nowhere; the planner says so. */
 	if (!is_source && !source->kind)
 		return 0;
-	if (request->delta) {
-		err_set(err, ERR_REFUSED, end->spec, "--delta is for two volumes of one host");
-		return err_next(err, "leave --delta out to make a full copy");
-	}
 	if (request->compress && zstd_missing() && !request->compress_is_default) {
 		err_set(err, ERR_REFUSED, "--compress", "%s", zstd_missing());
 		return err_next(err, "leave --compress out");

@@ -566,6 +566,7 @@ int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 {
 	char *control = text_format("%s/control", job->dir);
 	static const char *const served[] = { "data", "lease" };
+	char *survey = text_format("%s/survey", job->dir);
 
 	for (size_t i = 0; job->plan.serve && i < sizeof(served) / sizeof(served[0]); i++) {
 		char *path = text_format("%s/%s", job->dir, served[i]);
@@ -584,7 +585,9 @@ int job_end(struct job *job, bool aborted, json_t *result, struct err *err)
 		free(dir);
 	}
 	unlink(control);
+	unlink(survey);		/* of a process that was killed before it had taken its name away */
 	free(control);
+	free(survey);
 	if (journal_append(job->journal, json_pack("{s:s, s:b, s:O}", "rec", "end", "aborted", aborted,
 						   "result", result), err) < 0)
 		return -1;

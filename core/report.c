@@ -233,6 +233,9 @@ static void add_outcome(json_t *json, const struct job *job, size_t of)
 		"resumed_at", (json_int_t)record->resumed_at,
 		"durable_offset", (json_int_t)record->mark.offset,
 		"shared_extents", record->cloned));
+	/* Not what is written, which may be less. */
+	if (move->delta && move->far.host)
+		json_put(json_object_get(json, "copy"), "bytes_carried", json_u64(record->rewritten));
 	json_put(json_object_get(json, "copy"), "waited_for",
 		 waits_to_json(&record->waits, record->copy_ns));
 	json_put(json, "verify", json_pack("{s:s, s:s?, s:s?, s:s?, s:f}",
@@ -454,6 +457,11 @@ static char *row_copied(const json_t *r)
 			   text_size(u64_at(r, "copy.bytes_zero"), zero));
 	if (done != bytes) {
 		more = text_format("%s, %s written", text, text_size(done, written));
+		free(text);
+		text = more;
+	}
+	if (value_at(r, "copy.bytes_carried")) {
+		more = text_format("%s, %s carried", text, text_size(u64_at(r, "copy.bytes_carried"), written));
 		free(text);
 		text = more;
 	}

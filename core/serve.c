@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engines/leaves.h"
+#include "engines/serve_steps.h"
 #include "report.h"
 #include "run.h"
 #include "support/clock.h"
@@ -134,14 +135,19 @@ static size_t index_of(const struct plan *plan, const struct step_ops *step)
 	return i;
 }
 
-/* Do the steps before the one of that number. */
-static int run_steps(struct session *session, size_t before, struct err *err)
+static struct telling_monitor telling_monitor(struct session *session)
 {
-	struct telling_monitor mon = {
+	return (struct telling_monitor){
 		.base = { .phase = tell_phase, .advance = tell_advance, .tick = tell_tick },
 		.session = session,
 		.phase = "",
 	};
+}
+
+/* Do the steps before the one of that number. */
+static int run_steps(struct session *session, size_t before, struct err *err)
+{
+	struct telling_monitor mon = telling_monitor(session);
 	struct job *job = &session->job;
 	struct err second = ERR_INIT;
 	bool rolled_back = false;
@@ -212,14 +218,20 @@ static int get_id(const json_t *request, char id[static JOB_ID_SIZE], struct err
 	return text && uuid_canonical(text, id) ? 0 : err_set(err, ERR_REFUSED, NULL, "no job is named");
 }
 
+/* For what is done with the job's end beside its steps. */
+static struct step_context context_of(struct job *job)
+{
+	return (struct step_context){
+		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
+		.same_boot = job->same_boot, .committed = job_committed(job),
+	};
+}
+
 /* Is this end as it has to be at the commit; and, once that was, before the source goes away, is the copy there? */
 static int check_end(struct session *session, struct err *err)
 {
 	struct job *job = &session->job;
-	struct step_context ctx = {
-		.job_id = job->id, .job_dir = job->dir, .move = &job->plan.move, .record = &job->record,
-		.same_boot = job->same_boot, .committed = job_committed(job),
-	};
+	struct step_context ctx = context_of(job);
 	const char *users = job->plan.command == COMMAND_COPY ? "*" : NULL;
 
 	return facts_is_far(&job->plan.move.source) ? step_check_target(&ctx, !job_committed(job), err) :
@@ -343,6 +355,23 @@ static int do_attach(struct session *session, const json_t *request, json_t *rep
 	return 0;
 }
 
+/* Before the bytes are moved, or go on being moved: the hashes of what is here, for do_leaves(). */
+static int do_survey(struct session *session, const json_t *request, json_t *reply, struct err *err)
+{
+	struct telling_monitor mon = telling_monitor(session);
+	struct job *job = &session->job;
+	struct step_context ctx = context_of(job);
+	uint64_t start = json_get_u64(request, "start");
+
+	(void)reply;
+	ctx.mon = &mon.base;
+	if (!serve_moves_bytes(job, err))
+		return -1;
+	if (start > ctx.move->source.bytes || (start % LEAF_BYTES && start != ctx.move->source.bytes))
+		return err_set(err, ERR_REFUSED, job->id, "no volume is hashed from byte %llu on", (unsigned long long)start);
+	return serve_end_data(job->dir, err) < 0 ? -1 : serve_survey(&ctx, start, err);
+}
+
 /* The bytes are all there: prove them, as far as it is wanted. */
 static int do_prove(struct session *session, const json_t *request, json_t *reply, struct err *err)
 {
@@ -404,7 +433,7 @@ static int do_abort(struct session *session, const json_t *request, json_t *repl
 	return job->ended ? 0 : -1;
 }
 
-/* The hashes of so many leaves of the destination, as it was read back. */
+/* The hashes of so many leaves of what was read last: of the destination read back, or of either end before. */
 static int do_leaves(struct session *session, const json_t *request, json_t *reply, struct err *err)
 {
 	uint64_t first = json_get_u64(request, "first"), bytes = session->job.plan.move.source.bytes;
@@ -449,6 +478,7 @@ static const struct {
 	{ "begin", false, do_begin },
 	{ "attach", false, do_attach },
 	{ "ping", false, do_ping },
+	{ "survey", true, do_survey },
 	{ "prove", true, do_prove },
 	{ "leaves", true, do_leaves },
 	{ "publish", true, do_publish },

@@ -96,6 +96,15 @@ static int refuse_now(struct err *err, const char *id, const char *cause)
 	return -1;
 }
 
+bool serve_moves_bytes(const struct job *job, struct err *err)
+{
+	if (job->plan.serve && !job->ended && !job->aborting && job->steps_done < job->plan.step_count &&
+	    job->plan.steps[job->steps_done] == &serve_step && job->step_begun)
+		return true;
+	refuse(err, job->id, "the job is not at the point where its bytes are moved");
+	return false;
+}
+
 /* Which volume of the job is it, and may it be opened so now? */
 static int open_volume(const struct session *session, const struct job *job, bool write,
 		       struct volume *vol, struct err *err)
@@ -103,9 +112,8 @@ static int open_volume(const struct session *session, const struct job *job, boo
 	const struct move *move = &job->plan.move;
 	bool is_source = facts_is_far(&move->destination);
 
-	if (!job->plan.serve || job->ended || job->aborting || job->steps_done >= job->plan.step_count ||
-	    job->plan.steps[job->steps_done] != &serve_step || !job->step_begun)
-		return refuse(err, job->id, "the job is not at the point where its bytes are moved");
+	if (!serve_moves_bytes(job, err))
+		return -1;
 	if (write && is_source)
 		return refuse(err, job->id, "the volume is the source, and only read");
 	if (job_worker(session->state_dir, job->id) <= 0)

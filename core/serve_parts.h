@@ -32,6 +32,9 @@ int serve_plan(const struct session *session, const struct wanted *wanted, const
 /* What a volume is that may become a source. */
 int serve_look(const struct session *session, const char *name, struct facts *ret, struct err *err);
 
+/* Is the job where its bytes are moved?  ERR_REFUSED if not. */
+bool serve_moves_bytes(const struct job *job, struct err *err);
+
 /* The volume's bytes from here on; comes back only with an error. */
 int serve_data(struct session *session, const json_t *hello, struct err *err);
 

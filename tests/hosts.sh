@@ -6,6 +6,7 @@
 #	hosts_make a b		make them, with 10.77.0.1, 10.77.0.2, ...
 #	on a volmig ARGS...	run it there
 #	link b down		take b's cable out, and "up" again
+#	over_the_cable b	bytes that went over it so far
 #
 # $dir_a is a directory for a's volumes.  Nothing of the host's own network or
 # ssh is used or changed.
@@ -101,6 +102,12 @@ on() {
 # link HOST up|down
 link() {
 	ip -n "$hosts_net-sw" link set "p-$1" "$2"
+}
+
+# over_the_cable HOST: how many bytes have gone to it and from it so far.
+over_the_cable() {
+	ip netns exec "$hosts_net-sw" cat "/sys/class/net/p-$1/statistics/rx_bytes" \
+		"/sys/class/net/p-$1/statistics/tx_bytes" | awk '{ sum += $1 } END { print sum }'
 }
 
 # nothing_left HOST: neither unfinished copies nor processes of a job.

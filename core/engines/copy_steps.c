@@ -280,21 +280,27 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 	struct block_copy_options opt = options_of(ctx);
 	struct block_copy_result result = { 0 };
 	struct err closing = ERR_INIT;
-	struct leaves *leaves = NULL;
+	struct leaves *leaves = NULL, *known = NULL;
 	enum step_result ret = STEP_UNDONE;
 	struct far_monitor telling;
 	struct monitor *mon = far_monitor(&telling, ctx);
 
 	far_use_job(ctx->job_id, move->far.compress);
-	if (open_ends(ctx, &source, &target, err) < 0 ||
+	/* Each time: of what an earlier attempt has written its hashes tell nothing. */
+	if ((move->delta && move->far.host && far_survey(ctx, record->mark.offset, &known, err) < 0) ||
+	    open_ends(ctx, &source, &target, err) < 0 ||
 	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
 	link->opened = true;
 	/* What such a server has acknowledged may be gone by now, at whatever place. */
-	if (target.no_flush)
+	if (target.no_flush) {
 		record->mark = (struct mark){ 0 };
+		/* What lies before the mark was not hashed. */
+		leaves_close(known);
+		known = NULL;
+	}
 	/* What was counted before the machine was restarted, the kernel has begun anew. */
 	if (!record->mark.offset && !ctx->same_boot && !facts_tell_changes(&move->source, false) &&
 	    (count_source(ctx, err) < 0 || monitor_note(ctx->mon, err) < 0)) {
@@ -318,6 +324,9 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 	if (record->mark.offset)
 		record->resumed_at = record->mark.offset;
 	opt.start = record->mark;
+	opt.known = known;
+	if (known)
+		opt.knows = move->far.is_source ? BLOCK_KNOWS_SOURCE : BLOCK_KNOWS_DESTINATION;
 	monitor_phase(mon, "copy", move->source.bytes);
 	if (!source.direct)
 		note_once(ctx, source.direct_reason);
@@ -336,6 +345,7 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 		record->mark = result.mark;
 out:
 	leaves_close(leaves);
+	leaves_close(known);
 	volume_close(&source, &closing);
 	if (volume_close(&target, &closing) < 0 && ret == STEP_DONE) {
 		*err = closing;
@@ -360,7 +370,7 @@ static enum step_result copy_run(struct step_context *ctx, struct err *err)
 }
 
 /* What was written goes with the volume it was written to; what was reserved to read it goes here. */
-static int copy_undo(struct step_context *ctx, struct err *err)
+int step_release_maps(struct step_context *ctx, struct err *err)
 {
 	for (size_t i = 0; i < sizeof(map_records) / sizeof(map_records[0]); i++) {
 		char *record = text_format("%s/%s", ctx->job_dir, map_records[i]);
@@ -378,7 +388,7 @@ const struct step_ops copy_step = {
 	.doing	= "copying",
 	.state	= "synced",
 	.run	= copy_run,
-	.undo	= copy_undo,
+	.undo	= step_release_maps,
 	.object	= move_both_paths,
 };
 

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engines/leaves.h"
 #include "engines/step.h"
@@ -279,41 +280,100 @@ int far_check(struct step_context *ctx, const struct facts *end, struct err *err
 	return -1;
 }
 
-/* Where do the two differ?  What that host has read is asked for. */
-static int find_difference(struct step_context *ctx, struct leaves *leaves, struct err *err)
+/* What is made of the hash that the other host has of a leaf. */
+struct hash_taker {
+	int (*take)(struct hash_taker *self, uint64_t i, const struct hash *theirs, struct err *err);
+	struct leaves *leaves;
+	uint64_t differing, first;
+};
+
+/* The hashes of what that host has read, from leaf i on, each to the taker. */
+static int ask_leaves(struct step_context *ctx, uint64_t i, struct hash_taker *taker, struct err *err)
 {
-	uint64_t count = leaves_count(leaves), differing = 0, first = 0, i = 0;
+	uint64_t count = leaves_count(taker->leaves);
 
 	while (i < count) {
 		json_t *reply = NULL;
 		const json_t *list;
 		size_t n;
+		int r = 0;
 
 		if (ask(ctx, json_pack("{s:s, s:I}", "do", "leaves", "first", (json_int_t)i), &reply, err) < 0)
 			return -1;
 		list = json_object_get(reply, "leaves");
-		for (n = 0; n < json_array_size(list) && i < count; n++, i++) {
-			const char *theirs = json_string_value(json_array_get(list, n));
-			char hex[HASH_HEX];
-			struct hash hash;
+		for (n = 0; r == 0 && n < json_array_size(list) && i < count; n++, i++) {
+			struct hash theirs;
 
-			if (leaves_get(leaves, i, &hash, err) < 0) {
-				json_decref(reply);
-				return -1;
-			}
-			if ((!theirs || strcmp(theirs, hash_hex(&hash, hex))) && !differing++)
-				first = i;
+			if (!hash_from_hex(json_string_value(json_array_get(list, n)), &theirs))
+				break;
+			r = taker->take(taker, i, &theirs, err);
 		}
 		json_decref(reply);
+		if (r < 0)
+			return -1;
 		if (!n)
-			break;
+			return err_set(err, ERR_FAILED, ctx->move->far.host,
+				       "does not tell the hash of the MiB at byte %llu",
+				       (unsigned long long)(i * LEAF_BYTES));
 	}
+	return 0;
+}
+
+static int compare_hash(struct hash_taker *self, uint64_t i, const struct hash *theirs, struct err *err)
+{
+	struct hash ours;
+
+	if (leaves_get(self->leaves, i, &ours, err) < 0)
+		return -1;
+	if (memcmp(&ours, theirs, sizeof(ours)) && !self->differing++)
+		self->first = i;
+	return 0;
+}
+
+/* Where do the two differ?  What that host has read is asked for. */
+static int find_difference(struct step_context *ctx, struct leaves *leaves, struct err *err)
+{
+	struct hash_taker taker = { .take = compare_hash, .leaves = leaves };
+
+	if (ask_leaves(ctx, 0, &taker, err) < 0)
+		return -1;
 	err_set(err, ERR_FAILED, ctx->record->target.path,
 		"read back there differs from what was read from the source at byte %llu (%llu of %llu MiB differ)",
-		(unsigned long long)(first * LEAF_BYTES), (unsigned long long)differing,
-		(unsigned long long)count);
+		(unsigned long long)(taker.first * LEAF_BYTES), (unsigned long long)taker.differing,
+		(unsigned long long)leaves_count(leaves));
 	err->number = BLOCK_DIFFERS;
 	return -1;
+}
+
+static int keep_hash(struct hash_taker *self, uint64_t i, const struct hash *theirs, struct err *err)
+{
+	return leaves_set_hash(self->leaves, i, theirs, err);
+}
+
+int far_survey(struct step_context *ctx, uint64_t start, struct leaves **ret, struct err *err)
+{
+	char *path = text_format("%s/survey", ctx->job_dir);
+	uint64_t bytes = ctx->move->source.bytes;
+	struct hash_taker taker = { .take = keep_hash };
+	int result = -1;
+
+	monitor_phase(ctx->mon, "compare", bytes - start);
+	if (ask(ctx, json_pack("{s:s, s:I}", "do", "survey", "start", (json_int_t)start), NULL, err) < 0)
+		goto out;
+	/* It has no name, so that nobody takes it up who comes later. */
+	unlink(path);
+	if (leaves_open(&taker.leaves, path, bytes, NULL, err) < 0)
+		goto out;
+	unlink(path);
+	if (ask_leaves(ctx, start / LEAF_BYTES, &taker, err) < 0)
+		goto out;
+	*ret = taker.leaves;
+	taker.leaves = NULL;		/* handed over */
+	result = 0;
+out:
+	leaves_close(taker.leaves);
+	free(path);
+	return result;
 }
 
 int far_verify(struct step_context *ctx, struct leaves *leaves, struct err *err)

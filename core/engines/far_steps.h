@@ -3,6 +3,8 @@
 #ifndef ENGINES_FAR_STEPS_H
 #define ENGINES_FAR_STEPS_H
 
+#include <stdint.h>
+
 #include "support/monitor.h"
 
 struct err;
@@ -15,6 +17,15 @@ struct step_context;
  * host looks; asked by one, 0: what is there is for that one to know.
  */
 int far_check(struct step_context *ctx, const struct facts *end, struct err *err);
+
+/*
+ * Delta: have the end that is there hashed, from byte start on (a multiple of
+ * 1 MiB), and take the hashes over; *ret is the caller's.  No channel for its
+ * bytes may be open.  They are those of now: of what was written later they
+ * tell nothing, so a copy that goes on asks anew.  ERR_STOPPED where that host
+ * cannot be reached for so long that it was given up.
+ */
+int far_survey(struct step_context *ctx, uint64_t start, struct leaves **ret, struct err *err);
 
 /*
  * Have the destination there read back from its medium, and compare: as

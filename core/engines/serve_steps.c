@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Two steps of the far side: the bytes come or go, and what came is read back. */
-#include "engines/step.h"
+/* Two steps of the far side: the bytes come or go, and what came is read back.  Before, for a delta, what is there is hashed. */
+#include "engines/serve_steps.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engines/leaves.h"
+#include "engines/step.h"
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/text.h"
@@ -47,8 +49,56 @@ const struct step_ops serve_step = {
 	.doing	= "copying",
 	.state	= "synced",
 	.run	= serve_run,
+	.undo	= step_release_maps,
 	.object	= served_path,
 };
+
+/* Hash vol, as the medium has it, from opt->start on. */
+static int hash_end(struct step_context *ctx, struct volume *vol, struct leaves *leaves, const char *phase,
+		    const char *map_record, const struct block_copy_options *opt,
+		    struct block_copy_result *ret_result, struct err *err)
+{
+	uint64_t start = opt->start.offset;
+
+	if (vol->ops->load_map) {
+		char *map = text_format("%s/%s.thin-map", ctx->job_dir, map_record);
+		struct err why = ERR_INIT;
+		int r = vol->ops->load_map(vol, map, &why);
+
+		free(map);
+		if (r < 0 && why.class == ERR_STOPPED) {
+			*err = why;
+			return -1;
+		}
+	}
+	volume_drop_cache(vol, start, vol->bytes - start);
+	monitor_phase(ctx->mon, phase, leaves_bytes(leaves) - start);
+	return block_hash(vol, leaves, opt, ctx->mon, ret_result, err);
+}
+
+int serve_survey(struct step_context *ctx, uint64_t start, struct err *err)
+{
+	const struct move *move = ctx->move;
+	bool is_source = facts_is_far(&move->destination);
+	struct block_copy_options opt = BLOCK_COPY_DEFAULTS;
+	char *path = text_format("%s/leaves", ctx->job_dir);
+	struct volume vol = VOLUME_INIT;
+	struct err closing = ERR_INIT;
+	struct leaves *leaves = NULL;
+	int ret = -1;
+
+	opt.stall_ms = move->stall_ms;
+	opt.start.offset = start;
+	/* None are there but these, whatever happens meanwhile. */
+	unlink(path);
+	if (leaves_open(&leaves, path, move->source.bytes, NULL, err) == 0 &&
+	    volume_open(&vol, is_source ? &move->source : &ctx->record->target, OPEN_READ, ctx->same_boot, err) == 0)
+		ret = hash_end(ctx, &vol, leaves, "compare", is_source ? "source" : "target", &opt, NULL, err);
+	leaves_close(leaves);
+	volume_close(&vol, &closing);
+	free(path);
+	return ret;
+}
 
 /* Read the destination back; whether that is what was sent the other side knows. */
 static enum step_result prove_run(struct step_context *ctx, struct err *err)
@@ -74,20 +124,7 @@ static enum step_result prove_run(struct step_context *ctx, struct err *err)
 	record->target.mtime_ns = now.mtime_ns;
 	record->target.written = now.written;
 	record->target.diskseq = now.diskseq;
-	if (target.ops->load_map) {
-		char *map = text_format("%s/target.thin-map", ctx->job_dir);
-		struct err why = ERR_INIT;
-		int r = target.ops->load_map(&target, map, &why);
-
-		free(map);
-		if (r < 0 && why.class == ERR_STOPPED) {
-			*err = why;
-			goto out;
-		}
-	}
-	volume_drop_cache(&target, 0, target.bytes);
-	monitor_phase(ctx->mon, "verify", move->source.bytes);
-	if (block_hash(&target, leaves, &opt, ctx->mon, &result, err) < 0)
+	if (hash_end(ctx, &target, leaves, "verify", "target", &opt, &result, err) < 0)
 		goto out;
 	if (target.bytes > move->source.bytes &&
 	    block_verify_zero(&target, move->source.bytes, target.bytes, &opt, NULL, err) < 0) {

@@ -230,6 +230,9 @@ char *move_final_path(const struct move *move);		/* its name in the end */
 char *move_written_path(const struct move *move);	/* the one of these that is written to */
 char *move_both_paths(const struct move *move);		/* "SOURCE -> WRITTEN" */
 
+/* Undo: what was reserved in a thin pool to find out where an end has data is given back. */
+int step_release_maps(struct step_context *ctx, struct err *err);
+
 /*
  * Are both ends as they have to be before the commit?  Else ERR_STOPPED.  The
  * source: what was copied, and, with compare_data, unchanged; used by nobody

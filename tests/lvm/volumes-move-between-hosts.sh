@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Logical volumes to and from the far side of a move, which has its own state directory here in place of its own host.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
-requires nbdkit
+requires nbdkit jq
 in_lab -n 2 -s 512M
 
 # shellcheck disable=SC2086 # a list of words
@@ -58,14 +58,31 @@ is '... byte for byte' "$(sha256sum </dev/vg1/thin)" "$sum"
 ok 'a thick copy of a thin volume there' "$VOLMIG" copy -q --create --thick ssh://there/vg1/thin vg0/thick
 is '... is thick' "$(type_of vg0/thick)" linear
 is '... byte for byte' "$(sha256sum </dev/vg0/thick)" "$sum"
+# Brought up to date: each change is in one MiB, and none of what is a hole in a pool is read.
+refreshed() {
+	is "$1: what was carried" "$("$VOLMIG" copy --json --delta "$2" "$3" 2>"$scratch/output" | jq .copy.bytes_carried)" "$4"
+	is '... byte for byte' "$(sha256sum <"$5")" "$sum"
+}
+head -c 4096 /dev/urandom | dd of=/dev/vg0/web bs=1M seek=9 conv=fsync status=none
+sum=$(sha256sum </dev/vg0/web)
+lvchange -an vg0/thick
+refreshed 'a thin volume there is brought up to date' vg0/web ssh://there/vg1/thin 1048576 /dev/vg1/thin
+refreshed '... once more' vg0/web ssh://there/vg1/thin 0 /dev/vg1/thin
+lvchange -an vg1/thin
+refreshed 'a volume by a thin one there, which is not active' ssh://there/vg1/thin lvm:vg0/web 0 /dev/vg0/web
+"$VOLMIG" copy -q --delta ssh://there/vg1/thin vg0/thick 2>"$scratch/output"
+lvchange -ay vg0/thick
+is 'one by another, neither of which is active' "$(sha256sum </dev/vg0/thick)" "$sum"
+is '... nor is the one there now' "$(lvs --noheadings -o lv_active vg1/thin | tr -d ' ')" ''
 must_fail 2 'a pool for a file there makes no sense' \
 	"$VOLMIG" copy -q --create --thin=pool vg0/web "ssh://there/$scratch/thin.img"
 has '... as here' 'is for a new logical volume'
-lvremove -qq -y vg0/thick
 mkdir "$scratch/mnt"
 mkfs.ext4 -q /dev/vg0/web && mount /dev/vg0/web "$scratch/mnt"
 at_exit umount "$scratch/mnt"
 must_fail 3 'one that is mounted there is refused' "$VOLMIG" migrate -q ssh://there/vg0/web "$scratch/x.img"
+has '... by its use' 'mounted'
+must_fail 3 '... to be brought up to date, too' "$VOLMIG" copy -q --delta --into-existing vg0/thick ssh://there/vg0/web
 has '... by its use' 'mounted'
 ok 'nothing is left here' "$VOLMIG" doctor
 ok 'nothing is left there' far doctor
