@@ -140,8 +140,8 @@ static int open_pair(struct step_context *ctx, struct pair *pair, struct err *er
 				return -1;
 			continue;
 		}
-		if (volume_open_within(&pair->remote[i], facts[i], OPEN_READ, ctx->same_boot, READ_LIMIT_MS,
-				       err) < 0)
+		if (volume_open_within(&pair->remote[i], facts[i], OPEN_READ | OPEN_BRIEFLY, ctx->same_boot,
+				       READ_LIMIT_MS, err) < 0)
 			return -1;
 		nbd_export_set_limit(pair->remote[i].nbd, READ_LIMIT_MS);
 	}

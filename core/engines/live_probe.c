@@ -72,7 +72,8 @@ static int probe_remote(struct step_context *ctx, bool write, uint64_t limit_ms,
 		return 0;
 	if (posix_memalign(&buffer, PROBE_BYTES, PROBE_BYTES))
 		abort();
-	if (volume_open_within(&vol, target, write ? OPEN_WRITE : OPEN_READ, ctx->same_boot, limit_ms, err) < 0)
+	if (volume_open_within(&vol, target, OPEN_BRIEFLY | (write ? OPEN_WRITE : OPEN_READ), ctx->same_boot,
+			       limit_ms, err) < 0)
 		goto out;
 	nbd_export_set_limit(vol.nbd, limit_ms);
 	if (nbd_export_read(vol.nbd, buffer, PROBE_BYTES, 0, err) < 0 ||

@@ -189,7 +189,7 @@ int nbd_volume_setup(struct volume *vol, struct nbd *nbd, unsigned flags, uint64
 		vol->granularity = vol->align;
 	vol->blind = !info->has_map;
 	vol->no_flush = !info->can_flush && !info->can_fua;
-	if (vol->bytes >= CONNECTIONS_FROM)
+	if (vol->bytes >= CONNECTIONS_FROM && !(flags & OPEN_BRIEFLY))
 		nbd_export_connections(nbd, NBD_CONNECTIONS_MOST);
 	return 0;
 }

@@ -218,6 +218,7 @@ enum open_flags {
 	OPEN_FRESH = 2,		/* we made it in this job: what was never written reads as zero */
 	OPEN_CACHED = 4,	/* read through the page cache, which may have it */
 	OPEN_FLUSHED = 8,	/* to read: all that was written to it we wrote and flushed, just now */
+	OPEN_BRIEFLY = 16,	/* for a few requests: on the network by one connection, for a server may have no more */
 };
 
 /*

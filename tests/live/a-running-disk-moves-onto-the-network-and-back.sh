@@ -118,6 +118,17 @@ signal_server CONT kit
 ok 'it goes on' "$VOLMIG" resume -q "$job"
 ok 'and the disk has moved' moved b.raw
 
+# Large enough for several connections, which this server would leave waiting.
+truncate -s 64M f.raw g.raw
+qemu_nbd_on few -e 3 -f raw "$work/g.raw"
+define big "$(disk_xml vda "$work/f.raw" "cache='none'")"
+start_paused big
+began=$(date +%s)
+ok 'onto a server that takes three clients' "$VOLMIG" swap -q big vda "$(uri few)"
+ok 'none of ours waits for a place there' test $(($(date +%s) - began)) -lt 20
+virsh -q destroy big
+end_server few
+
 # ---- Ceph ----
 
 lacking=$("$TOP/tests/lab/ceph-lab" missing)
