@@ -26,6 +26,36 @@ nbdkit_on() {
 	serve "$name" nbdkit -f -U "$work/$name.sock" "$@"
 }
 
+# certificates DIR: an authority's, and those of a server and of a client that it has signed, called as everybody calls them.
+certificates() {
+	mkdir -p "$1" &&
+		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=lab' -keyout "$1/ca-key.pem" \
+			-out "$1/ca-cert.pem" || return 1
+	for end in server client; do
+		printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=%sAuth\n' "$end" >"$1/ext"
+		openssl req -newkey rsa:2048 -nodes -subj "/CN=$end" -keyout "$1/$end-key.pem" -out "$1/req" &&
+			openssl x509 -req -days 2 -in "$1/req" -CA "$1/ca-cert.pem" -CAkey "$1/ca-key.pem" \
+				-CAcreateserial -extfile "$1/ext" -out "$1/$end-cert.pem" || return 1
+	done
+}
+
+# nbdkit_tls_on NAME DIR ARGUMENTS...: nbdkit on a free $port of loopback that requires TLS, and
+# of its clients certificates by the authority of those in DIR.
+nbdkit_tls_on() {
+	server=$1
+	pki=$2
+	shift 2
+	port=$((20000 + $$ % 20000))
+	while nbdinfo "nbd://127.0.0.1:$port" 2>&1 | grep -qv refused; do
+		port=$((port + 1))
+	done
+	nbdkit -f -i 127.0.0.1 -p $port --tls=require --tls-certificates="$(realpath "$pki")" --tls-verify-peer \
+		"$@" >>"$scratch/$server.log" 2>&1 &
+	echo $! >"$work/$server.pid"
+	at_exit "end_server $server"
+	wait_until sh -c "nbdinfo nbd://127.0.0.1:$port 2>&1 | grep -v refused"
+}
+
 # qemu_nbd_on NAME ARGUMENTS...
 qemu_nbd_on() {
 	name=$1

@@ -57,31 +57,9 @@ else
 fi
 
 # ---- certificates ----
-certificates() {
-	mkdir -p "$1" &&
-		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=lab' -keyout "$1/ca-key.pem" \
-			-out "$1/ca-cert.pem" || return 1
-	for end in server client; do
-		printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=%sAuth\n' "$end" >"$1/ext"
-		openssl req -newkey rsa:2048 -nodes -subj "/CN=$end" -keyout "$1/$end-key.pem" -out "$1/req" &&
-			openssl x509 -req -days 2 -in "$1/req" -CA "$1/ca-cert.pem" -CAkey "$1/ca-key.pem" \
-				-CAcreateserial -extfile "$1/ext" -out "$1/$end-cert.pem" || return 1
-	done
-}
-free_port() {
-	port=$((20000 + $$ % 20000))
-	while nbdinfo "nbd://127.0.0.1:$port" 2>&1 | grep -qv refused; do
-		port=$((port + 1))
-	done
-}
 if command -v openssl >/dev/null && command -v nbdinfo >/dev/null && certificates pki >pki.log 2>&1 &&
 	certificates other >pki.log 2>&1; then
-	free_port
-	nbdkit -f -i 127.0.0.1 -p $port --tls=require --tls-certificates="$work/pki" --tls-verify-peer \
-		file web.img >tls.log 2>&1 &
-	echo $! >tls.pid
-	at_exit 'end_server tls'
-	wait_until sh -c "nbdinfo nbd://127.0.0.1:$port 2>&1 | grep -v refused"
+	nbdkit_tls_on tls pki file web.img
 	ok 'certificates, called from here' \
 		"$VOLMIG" copy -q --create "nbds://localhost:$port/?tls-certificates=pki" ./x.img
 	ok 'open it' cmp web.img x.img
