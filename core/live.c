@@ -25,7 +25,7 @@ static int refuse(struct err *err, const char *object, const char *cause)
 /* Is it a volume that we know by a name of ours? */
 static bool can_name(const struct virt_source *source)
 {
-	char *name = live_network_name(source);
+	char *name = live_network_name(source, NULL);
 	bool can = name || (source->path && source->type &&
 			    (!strcmp(source->type, "file") || !strcmp(source->type, "block")));
 
@@ -118,7 +118,7 @@ static int fill(struct virt *virt, const struct request *request, const struct v
 {
 	enum live_where where;
 	uint64_t allocated;
-	char *why = NULL;
+	char *why = NULL, *certificates;
 	int ret = -1;
 
 	live->uri = text_copy(request->connect);
@@ -126,7 +126,9 @@ static int fill(struct virt *virt, const struct request *request, const struct v
 	live->domain = text_copy(domain->name);
 	live->target = text_copy(disk->target);
 	live->old_path = virt_source_text(&disk->source);
-	live->old_name = live_network_name(&disk->source);
+	certificates = live_qemu_certificates(virt, live->uuid, &disk->source);
+	live->old_name = live_network_name(&disk->source, certificates);
+	free(certificates);
 	live->persistent = domain->persistent;
 	if (check_disk(domain, disk, err) < 0 || check_no_job(virt, domain, disk->target, err) < 0 ||
 	    virt_disk_size(virt, live->uuid, live->target, &live->bytes, &allocated, err) < 0 ||

@@ -55,13 +55,19 @@ static void take_window(struct plan *plan, const char *path)
 static int name_remote(const struct request *request, struct plan *plan, struct err *err)
 {
 	struct live_move *live = &plan->move.live;
+	char *note;
 
 	if (request->api == LIVE_API_REBASE) {
 		err_set(err, ERR_REFUSED, plan->move.destination.spec, "BlockRebase knows no volumes on the network");
 		return err_next(err, "use --api=copy");
 	}
-	return live_network_source(&plan->move, live->window, request->ceph_secret, &live->new_source,
-				   &live->new_path, err);
+	if (live_network_source(&plan->move, live->window, request->ceph_secret, &live->new_source,
+				&live->new_path, err) < 0)
+		return -1;
+	note = live_network_note(&plan->move.destination);
+	if (note)
+		text_list_add(&plan->warnings, note);
+	return 0;
 }
 
 static bool is_disk_kind(const struct facts *facts)

@@ -118,6 +118,30 @@ out:
 	return ret;
 }
 
+char *live_qemu_certificates(struct virt *virt, const char *uuid, const struct virt_source *source)
+{
+	char *command, *answer = NULL, *dir = NULL;
+	struct err ignored = ERR_INIT;
+	json_t *json;
+
+	if (!source->protocol || strcmp(source->protocol, "nbd") || !source->index ||
+	    strspn(source->index, "0123456789") != strlen(source->index))
+		return NULL;
+	/* Called after the node that they are for. */
+	command = text_format("{\"execute\": \"qom-get\", \"arguments\": "
+			      "{\"path\": \"/objects/objlibvirt-%s-storage_tls0\", \"property\": \"dir\"}}",
+			      source->index);
+	if (virt_qmp(virt, uuid, command, &answer, &ignored) == 0) {
+		json = json_loads(answer, 0, NULL);
+		if (json_get_string(json, "return"))
+			dir = text_copy(json_get_string(json, "return"));
+		json_decref(json);
+	}
+	free(answer);
+	free(command);
+	return dir;
+}
+
 /* The source of the disk in the definition; NULL: there is none. */
 static int defined_source(struct virt *virt, const struct live_move *live, char **ret_path,
 			  struct err *err)

@@ -49,6 +49,12 @@ enum step_result live_still_ready(struct step_context *ctx, struct virt *virt, b
 int live_qemu_path(struct virt *virt, const char *uuid, const char *alias, char **ret_path,
 		   struct err *err);
 
+/*
+ * The directory of the certificates by which QEMU has opened an export under
+ * TLS; NULL: it is under none, or QEMU does not tell.  Free it.
+ */
+char *live_qemu_certificates(struct virt *virt, const char *uuid, const struct virt_source *source);
+
 /* Two names of one volume of this host; or of another one, then by the texts. */
 bool live_same_volume(const char *a, const char *b);
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engines/live_network.h"
 #include "engines/live_probe.h"
 #include "engines/throttle.h"
 #include "support/clock.h"
@@ -57,6 +58,8 @@ int live_begin_mirror(struct step_context *ctx, struct virt *virt, size_t count,
 		ret = virt_rebase(virt, live->uuid, live->target, live->new_path, is_device,
 				  copy.bytes_per_second, err);
 	}
+	if (ret < 0 && !live_is_silence(err))
+		live_network_advise(&ctx->record->target, err);
 	return ret;
 }
 

@@ -16,6 +16,8 @@
 /* The parts of an NBD URI, decoded; NULL where there is none. */
 struct nbd_uri {
 	char *scheme, *host, *port, *name, *socket;
+	char *certificates, *tls_hostname, *psk_file;
+	bool tls;
 };
 
 static void nbd_uri_free(struct nbd_uri *uri)
@@ -25,6 +27,9 @@ static void nbd_uri_free(struct nbd_uri *uri)
 	free(uri->port);
 	free(uri->name);
 	free(uri->socket);
+	free(uri->certificates);
+	free(uri->tls_hostname);
+	free(uri->psk_file);
 }
 
 static int hex(char c)
@@ -48,6 +53,29 @@ static char *decoded(const char *text, size_t length)
 	return out;
 }
 
+/* A part of the query, "socket=...". */
+static void take_parameter(struct nbd_uri *uri, const char *text, size_t length)
+{
+	const struct {
+		const char *name;
+		char **value;
+	} known[] = {
+		{ "socket=", &uri->socket },
+		{ "tls-certificates=", &uri->certificates },
+		{ "tls-hostname=", &uri->tls_hostname },
+		{ "tls-psk-file=", &uri->psk_file },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		size_t key = strlen(known[i].name);
+
+		if (length < key || strncmp(text, known[i].name, key))
+			continue;
+		free(*known[i].value);
+		*known[i].value = decoded(text + key, length - key);
+	}
+}
+
 /* It is a URI that libnbd has taken, so this only takes it apart. */
 static void nbd_uri_split(const char *text, struct nbd_uri *ret)
 {
@@ -58,6 +86,7 @@ static void nbd_uri_split(const char *text, struct nbd_uri *ret)
 	if (!rest)
 		return;
 	ret->scheme = text_format("%.*s", (int)(rest - text), text);
+	ret->tls = !strncmp(text, "nbds", 4);
 	rest += 3;
 	length = strcspn(rest, "/?#");
 	at = memchr(rest, '@', length);
@@ -86,8 +115,7 @@ static void nbd_uri_split(const char *text, struct nbd_uri *ret)
 	query = *end == '?' ? end + 1 : "";
 	while (*query && *query != '#') {
 		length = strcspn(query, "&;#");
-		if (!strncmp(query, "socket=", 7))
-			ret->socket = decoded(query + 7, length - 7);
+		take_parameter(ret, query, length);
 		query += length;
 		if (*query == '&' || *query == ';')
 			query++;
@@ -113,32 +141,61 @@ static char *attribute(const char *name, const char *value)
 	return text;
 }
 
+static bool is_tcp(const struct nbd_uri *uri)
+{
+	return uri->scheme && (!strcmp(uri->scheme, "nbd") || !strcmp(uri->scheme, "nbds"));
+}
+
+static bool is_unix(const struct nbd_uri *uri)
+{
+	return uri->scheme && uri->socket &&
+	       (!strcmp(uri->scheme, "nbd+unix") || !strcmp(uri->scheme, "nbds+unix"));
+}
+
+/* Can QEMU, as libvirt runs it, reach what that names? */
+static int check_nbd(const struct facts *volume, const struct nbd_uri *uri, struct err *err)
+{
+	if (uri->psk_file) {
+		err_set(err, ERR_REFUSED, volume->spec,
+			"it is reached by a key shared beforehand, and libvirt gives QEMU certificates only");
+		return err_next(err, "let the server have certificates, and write tls-certificates=DIR");
+	}
+	if (!is_tcp(uri) && !is_unix(uri)) {
+		err_set(err, ERR_REFUSED, volume->spec, "libvirt has no name for it (%s)",
+			uri->scheme ? uri->scheme : "?");
+		return err_next(err, "use an export by TCP or on a unix socket: nbd://, nbds://, nbd+unix://, nbds+unix://");
+	}
+	if (uri->tls && is_unix(uri) && !uri->tls_hostname) {
+		err_set(err, ERR_REFUSED, volume->spec,
+			"QEMU checks the server's certificate against a name, and a socket has none");
+		return err_next(err, "write the name that is in it behind the '?': tls-hostname=NAME");
+	}
+	return 0;
+}
+
 static int nbd_source(const struct facts *volume, const char *window, char **ret_element, struct err *err)
 {
 	struct nbd_uri uri;
-	char *name, *host, *port, *socket;
-	int ret = 0;
+	int ret;
 
 	nbd_uri_split(volume->path, &uri);
-	name = attribute("name", uri.name);
-	host = attribute("name", uri.host ? uri.host : "localhost");
-	port = attribute("port", uri.port ? uri.port : NBD_PORT);
-	socket = attribute("socket", uri.socket);
-	if (uri.scheme && !strcmp(uri.scheme, "nbd+unix") && uri.socket) {
-		*ret_element = text_format("<source protocol='nbd'%s><host transport='unix'%s/>%s</source>",
-					   name, socket, window);
-	} else if (uri.scheme && !strcmp(uri.scheme, "nbd")) {
-		*ret_element = text_format("<source protocol='nbd'%s><host%s%s/>%s</source>", name, host, port,
-					   window);
-	} else {
-		err_set(err, ERR_REFUSED, volume->spec, "QEMU would need certificates of its own to reach it (%s)",
-			uri.scheme ? uri.scheme : "?");
-		ret = err_next(err, "use an export without TLS, on a unix socket or in a network of its own");
+	ret = check_nbd(volume, &uri, err);
+	if (ret == 0) {
+		char *name = attribute("name", uri.name), *socket = attribute("socket", uri.socket);
+		char *host = attribute("name", uri.host ? uri.host : "localhost");
+		char *port = attribute("port", uri.port ? uri.port : NBD_PORT);
+		char *tls_hostname = attribute("tlsHostname", uri.tls ? uri.tls_hostname : NULL);
+
+		*ret_element = text_format("<source protocol='nbd'%s%s%s><host%s%s/>%s</source>", name,
+					   uri.tls ? " tls='yes'" : "", tls_hostname,
+					   is_unix(&uri) ? " transport='unix'" : host,
+					   is_unix(&uri) ? socket : port, window);
+		free(name);
+		free(socket);
+		free(host);
+		free(port);
+		free(tls_hostname);
 	}
-	free(name);
-	free(host);
-	free(port);
-	free(socket);
 	nbd_uri_free(&uri);
 	return ret;
 }
@@ -197,6 +254,38 @@ int live_network_source(const struct move *move, uint64_t window, const char *se
 	return ret;
 }
 
+char *live_network_note(const struct facts *volume)
+{
+	char *note = NULL, *own;
+	struct nbd_uri uri;
+
+	if (!volume->kind || strcmp(volume->kind, "nbd"))
+		return NULL;
+	nbd_uri_split(volume->path, &uri);
+	if (uri.tls) {
+		own = uri.certificates ? text_format("with those in %s", uri.certificates) :
+		      text_copy("with those that libnbd finds by itself");
+		note = text_format("QEMU reaches %s with the certificates that libvirt's qemu.conf names"
+				   " (nbd_tls_x509_cert_dir), and volmig, to look and to compare, %s", volume->spec, own);
+		free(own);
+	}
+	nbd_uri_free(&uri);
+	return note;
+}
+
+void live_network_advise(const struct facts *volume, struct err *err)
+{
+	bool has_uri = volume->path && strstr(volume->path, "://");
+
+	if (!has_uri || *err->next)
+		return;
+	if (!strncmp(volume->path, "nbds", 4))
+		err_next(err, "QEMU's certificates are in what qemu.conf of libvirt calls nbd_tls_x509_cert_dir, or else "
+			 "default_tls_x509_cert_dir: its user has to be able to read them, and the server to know them");
+	else if (!strncmp(volume->path, "nbd", 3))
+		err_next(err, "if qemu.conf of libvirt has nbd_tls = 1, QEMU wants TLS of every export: write nbds://");
+}
+
 /* What stands in a URI for what would mean something else there. */
 static char *encoded(const char *text)
 {
@@ -217,24 +306,39 @@ static char *encoded(const char *text)
 	return out;
 }
 
-char *live_network_name(const struct virt_source *source)
+/* One more parameter of a URI's query, as far as there is a value. */
+static void add_parameter(char **uri, const char *name, const char *value)
 {
-	char *name, *socket, *text = NULL;
+	char *part = value ? encoded(value) : NULL, *longer;
+
+	if (!part)
+		return;
+	longer = text_format("%s%s%s=%s", *uri, strchr(*uri, '?') ? "&" : "?", name, part);
+	free(part);
+	free(*uri);
+	*uri = longer;
+}
+
+char *live_network_name(const struct virt_source *source, const char *certificates)
+{
+	bool tls = source->tls || certificates;
+	char *name, *text = NULL;
 
 	if (!source->protocol)
 		return NULL;
 	name = encoded(source->name ? source->name : "");
-	socket = encoded(source->socket ? source->socket : "");
-	if (!strcmp(source->protocol, "nbd") && source->socket)
-		text = text_format("nbd+unix:///%s?socket=%s", name, socket);
-	else if (!strcmp(source->protocol, "nbd") && source->host && !source->tls)
-		text = text_format("nbd://%s/%s", source->host, name);
-	else if (!strcmp(source->protocol, "rbd") && source->name)
+	if (!strcmp(source->protocol, "nbd") && (source->socket || source->host)) {
+		text = source->socket ? text_format("nbd%s+unix:///%s", tls ? "s" : "", name) :
+		       text_format("nbd%s://%s/%s", tls ? "s" : "", source->host, name);
+		add_parameter(&text, "socket", source->socket);
+		add_parameter(&text, "tls-certificates", certificates);
+		add_parameter(&text, "tls-hostname", source->tls_hostname);
+	} else if (!strcmp(source->protocol, "rbd") && source->name) {
 		text = text_format("rbd:%s%s%s%s%s", source->name, source->conf ? ":conf=" : "",
 				   source->conf ? source->conf : "", source->user ? ":id=" : "",
 				   source->user ? source->user : "");
+	}
 	free(name);
-	free(socket);
 	return text;
 }
 

@@ -20,8 +20,18 @@ struct virt_source;
 int live_network_source(const struct move *move, uint64_t window, const char *secret,
 			char **ret_element, char **ret_text, struct err *err);
 
-/* The name by which we know it, "nbd://..."; NULL: it is none that we do.  Free it. */
-char *live_network_name(const struct virt_source *source);
+/* For people: by which certificates a destination under TLS is reached, for each has its own; else NULL.  Free it. */
+char *live_network_note(const struct facts *volume);
+
+/* A mirror onto it could not begin: what the user may look at, where that is a matter of TLS. */
+void live_network_advise(const struct facts *volume, struct err *err);
+
+/*
+ * The name by which we know it, "nbd://..."; NULL: it is none that we do.
+ * certificates: where those are by which QEMU has opened it under TLS; NULL:
+ * nobody knows, or without.  Free it.
+ */
+char *live_network_name(const struct virt_source *source, const char *certificates);
 
 /* What QEMU calls a file, if it is one of these, as virt_source_text() does; else NULL.  Free it. */
 char *live_network_of_qemu(const char *file);

@@ -78,6 +78,8 @@ static void begin_source(struct reader *reader, struct virt_source *source, cons
 	    attribute(attributes, "dir"));
 	set(&source->protocol, attribute(attributes, "protocol"));
 	source->tls = !strcmp(attribute(attributes, "tls") ?: "no", "yes");
+	set(&source->tls_hostname, attribute(attributes, "tlsHostname"));
+	set(&source->index, attribute(attributes, "index"));
 	set(&source->name, attribute(attributes, "name"));
 	set(&source->pool, attribute(attributes, "pool"));
 	set(&source->volume, attribute(attributes, "volume"));
@@ -275,6 +277,8 @@ static void source_free(struct virt_source *source)
 	free(source->socket);
 	free(source->conf);
 	free(source->user);
+	free(source->tls_hostname);
+	free(source->index);
 	free(source->pool);
 	free(source->volume);
 }

@@ -18,7 +18,9 @@ struct virt_source {
 	char *protocol, *name;	/* network: "nbd", "rbd", ... and the export or image */
 	char *host, *socket;	/* network: the first host ("h", "h:port", "[::1]:port"), or a unix socket */
 	char *conf, *user;	/* network: a file of its configuration, who asks; or NULL */
-	bool tls;
+	bool tls;		/* it says that it is under TLS; where it does not, qemu.conf decides */
+	char *tls_hostname;	/* the name that the server's certificate has, if not its host's */
+	char *index;		/* by which the nodes of a running domain's QEMU are called; or NULL */
 	char *pool, *volume;	/* volume: of a storage pool */
 	bool sliced;		/* only a window of it is the disk */
 	uint64_t slice_offset, slice_bytes;

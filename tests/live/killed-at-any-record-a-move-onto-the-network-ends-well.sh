@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# volmig is killed at each journal record of a swap onto an NBD export, and back; then resume, or abort, ends it with one disk that all agree on.
+# volmig is killed at each journal record of a swap onto an NBD export, and back, once under TLS; then resume, or abort, ends it with one disk that all agree on.
 
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/live/lib.sh"
 . "$TOP/tests/net.sh"
-requires nbdkit
+requires nbdkit openssl
+certificates pki >pki.log 2>&1 || { cat pki.log; exit 99; }
+export LIBVIRTD_NBD_TLS="$work/pki"
 start_libvirtd
 
 "$VOLMIG_INJECT_BIN" --version >/dev/null || skip_all 'needs a build with INJECT=1'
@@ -13,6 +15,8 @@ truncate -s 8M data
 cp --sparse=always data a.raw
 truncate -s 8M b.raw
 nbdkit_on kit file "$work/b.raw"
+export=$(uri kit)
+socket=kit.sock
 define web "$(disk_xml vda "$work/a.raw" "cache='none'")"
 start_paused web
 at='file'
@@ -27,7 +31,7 @@ ends_on() {
 			# shellcheck disable=SC2086
 			virsh dumpxml $which web | grep -q "protocol='nbd'" || return 1
 		done
-		virsh -q qemu-monitor-command web --hmp 'info block' | grep -q 'kit.sock' && cmp data b.raw
+		virsh -q qemu-monitor-command web --hmp 'info block' | grep -q "$socket" && cmp data b.raw
 	fi
 }
 there() {
@@ -35,7 +39,7 @@ there() {
 }
 # killed WHEN RECORD HOW: 1 when the job came to its end before that record.
 killed() {
-	[ "$at" = file ] && to=$(uri kit) || to=$work/a.raw
+	[ "$at" = file ] && to=$export || to=$work/a.raw
 	was=0
 	VOLMIG_INJECT="$1-record:$2" "$VOLMIG_INJECT_BIN" swap -q --into-existing web vda "$to" >killed 2>&1 || was=$?
 	if [ $was = 0 ]; then
@@ -67,13 +71,24 @@ killed() {
 }
 
 # Before one and after the one that precedes it is the same instant but for the record itself.
-for how in 'resume abort' 'abort resume'; do
+at_each_record() {
 	record=1
 	while killed "$([ $((record % 2)) = 0 ] && echo kill-after || echo kill-before)" $record \
-		"$([ $((record % 2)) = 0 ] && echo "${how#* }" || echo "${how% *}")"; do
+		"$([ $((record % 2)) = 0 ] && echo "$2" || echo "$1")"; do
 		record=$((record + 1))
 	done
-	ok "$how: those were the records of a whole move" test $record -ge 10
-done
+	ok "$1 $2: those were the records of a whole move" test $record -ge 10
+}
+at_each_record resume abort
+at_each_record abort resume
+
+# Under TLS each record once.
+"$VOLMIG" swap -q --into-existing web vda "$work/a.raw" >/dev/null 2>&1
+at='file'
+nbdkit_on tls --tls=require --tls-certificates="$work/pki" --tls-verify-peer file "$work/b.raw"
+export="nbds+unix:///?socket=$work/tls.sock&tls-certificates=$work/pki&tls-hostname=localhost"
+socket=tls.sock
+ok 'it begins from the file' ends_on file
+at_each_record abort resume
 
 done_testing

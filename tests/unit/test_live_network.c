@@ -34,7 +34,7 @@ static void is_called(const char *uri, const char *element, const char *text, co
 	assert_string_equal(got_text, text);
 	disk = virt_xml_network_disk(got);
 	assert_int_equal(virt_xml_disks(disk, &disks, &err), 0);
-	got_name = live_network_name(&disks.items[0].source);
+	got_name = live_network_name(&disks.items[0].source, NULL);
 	assert_string_equal(got_name, name);
 	virt_disks_free(&disks);
 	free(disk);
@@ -67,6 +67,52 @@ static void exports_have_one_name(void **state)
 		  "nbd:/run/s", "nbd+unix:///?socket=/run/s");
 }
 
+/* Where volmig's own certificates are is no matter of libvirt's. */
+static void exports_under_tls(void **state)
+{
+	(void)state;
+	is_called("nbds://h/web?tls-certificates=/etc/own",
+		  "<source protocol='nbd' name='web' tls='yes'><host name='h' port='10809'/></source>",
+		  "nbd:h:10809/web", "nbds://h:10809/web");
+	is_called("nbds://[::1]:10810/web?tls-hostname=stor2",
+		  "<source protocol='nbd' name='web' tls='yes' tlsHostname='stor2'><host name='::1' port='10810'/></source>",
+		  "nbd:[::1]:10810/web", "nbds://[::1]:10810/web?tls-hostname=stor2");
+	is_called("nbds+unix:///?tls-hostname=stor2&socket=/run/s",
+		  "<source protocol='nbd' tls='yes' tlsHostname='stor2'><host transport='unix' socket='/run/s'/></source>",
+		  "nbd:/run/s", "nbds+unix:///?socket=/run/s&tls-hostname=stor2");
+	/* Without TLS there is nothing to check a name against. */
+	is_called("nbd://h/web?tls-hostname=stor2",
+		  "<source protocol='nbd' name='web'><host name='h' port='10809'/></source>",
+		  "nbd:h:10809/web", "nbd://h:10809/web");
+}
+
+/* What QEMU has opened under TLS is so, whatever the XML does not say. */
+static void certificates_come_from_qemu(void **state)
+{
+	struct virt_source source = { .protocol = (char *)"nbd", .host = (char *)"h:10809", .name = (char *)"web" };
+	char *name = live_network_name(&source, "/etc/pki/a&b");
+
+	(void)state;
+	assert_string_equal(name, "nbds://h:10809/web?tls-certificates=/etc/pki/a%26b");
+	free(name);
+}
+
+static void each_is_told_its_certificates(void **state)
+{
+	struct move own = to_nbd("nbds://h/web?tls-certificates=/etc/own"), found = to_nbd("nbds://h/web");
+	struct move clear = to_nbd("nbd://h/web");
+	char *note = live_network_note(&own.destination);
+
+	(void)state;
+	assert_non_null(strstr(note, "nbd_tls_x509_cert_dir"));
+	assert_non_null(strstr(note, "with those in /etc/own"));
+	free(note);
+	note = live_network_note(&found.destination);
+	assert_non_null(strstr(note, "with those that libnbd finds"));
+	free(note);
+	assert_null(live_network_note(&clear.destination));
+}
+
 /* What means something in a URI, or in XML, does not in a name. */
 static void names_are_quoted(void **state)
 {
@@ -96,9 +142,11 @@ static void what_qemu_cannot_reach_is_refused(void **state)
 	struct move image = { .destination = { .kind = "rbd", .spec = (char *)"rbd:p/i", .qemu = &qemu } };
 
 	(void)state;
-	refuses(to_nbd("nbds://h/web"), "certificates");
-	refuses(to_nbd("nbds+unix:///web?socket=/run/s"), "certificates");
-	refuses(to_nbd("nbd+unix:///web"), "certificates");
+	refuses(to_nbd("nbds://h/web?tls-psk-file=/etc/keys"), "shared beforehand");
+	refuses(to_nbd("nbds+unix:///web?tls-psk-file=/etc/keys&socket=/run/s"), "shared beforehand");
+	refuses(to_nbd("nbds+unix:///web?socket=/run/s"), "a socket has none");
+	refuses(to_nbd("nbd+unix:///web"), "no name for it (nbd+unix)");
+	refuses(to_nbd("nbds+vsock://2/web"), "no name for it (nbds+vsock)");
 	refuses(image, "secret");
 }
 
@@ -171,6 +219,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exports_have_one_name),
+		cmocka_unit_test(exports_under_tls),
+		cmocka_unit_test(certificates_come_from_qemu),
+		cmocka_unit_test(each_is_told_its_certificates),
 		cmocka_unit_test(names_are_quoted),
 		cmocka_unit_test(what_qemu_cannot_reach_is_refused),
 		cmocka_unit_test(a_window_and_a_key),
