@@ -502,6 +502,57 @@ static enum step_result verify_far(struct step_context *ctx, struct err *err)
 	return ret;
 }
 
+static enum step_result source_again_once(struct step_context *ctx, struct reconnect *link, struct err *err)
+{
+	struct volume source = VOLUME_INIT;
+	struct block_copy_options opt = options_of(ctx);
+	struct block_copy_result result = { 0 };
+	struct err closing = ERR_INIT;
+	struct leaves *leaves = NULL;
+	enum step_result ret = STEP_DONE;
+
+	if (open_leaves(ctx, &leaves, err) < 0 || open_source(ctx, &source, err) < 0) {
+		ret = result_of_open(ctx, err);
+		goto out;
+	}
+	link->opened = true;
+	monitor_phase(ctx->mon, "read", ctx->move->source.bytes);
+	if (block_verify(&source, leaves, &opt, ctx->mon, &result, err) < 0) {
+		link->reached = result.mark.offset;
+		ret = result_of(err);
+		if (ret == STEP_UNDONE) {
+			err_context(err, "the copy was interrupted at byte %llu, and the source is not what it was before",
+				    (unsigned long long)ctx->record->resumed_at);
+			err_next(err, "see which volume that is, then start again");
+		}
+	}
+	ctx->record->verify_ns += result.nanoseconds;
+out:
+	leaves_close(leaves);
+	volume_close(&source, &closing);
+	return ret;
+}
+
+/*
+ * Of a source elsewhere nobody tells whether it has changed, nor whether it is the same: a server
+ * that was restarted may have another disk of the same size, of the same template even, so
+ * that the few bytes that were looked at before the copy went on do not tell.  Then it
+ * would be put together of two, and be just what was read.
+ */
+static enum step_result read_source_again(struct step_context *ctx, struct err *err)
+{
+	const struct facts *src = &ctx->move->source;
+	struct reconnect link = { 0 };
+	enum step_result ret;
+
+	if (!ctx->record->resumed_at || !facts_remote(src) || facts_is_far(src))
+		return STEP_DONE;
+	do
+		ret = source_again_once(ctx, &link, err);
+	while (reconnect_again(&link, ctx, &ret, err));
+	return ret;
+}
+
 static enum step_result verify_once(struct step_context *ctx, struct reconnect *link, struct err *err)
 {
 	const struct move *move = ctx->move;
@@ -586,8 +637,10 @@ out:
 static enum step_result verify_run(struct step_context *ctx, struct err *err)
 {
 	struct reconnect link = { 0 };
-	enum step_result ret;
+	enum step_result ret = read_source_again(ctx, err);
 
+	if (ret != STEP_DONE)
+		return ret;
 	do
 		ret = verify_once(ctx, &link, err);
 	while (reconnect_again(&link, ctx, &ret, err));

@@ -61,5 +61,27 @@ ok 'memory lost: the source is whole' cmp web.img web.orig
 ok 'memory lost: the job can be taken back' "$VOLMIG" abort -q $id
 end_server export
 
+# Two disks of one template, and the server comes back with the other.
+cp src.raw other.raw
+head -c 2097152 /dev/urandom | dd of=other.raw conv=notrunc status=none
+head -c 2097152 /dev/urandom | dd of=other.raw conv=notrunc oflag=seek_bytes seek=$((bytes - 2097152)) status=none
+nbdkit_on export file src.raw
+rm -rf "$VOLMIG_STATE_DIR" "$scratch/ended"
+(
+	result=0
+	"$VOLMIG" copy --create -q --bwlimit 3M --job-id $id "$(uri export)" ./made.raw >"$scratch/copied" 2>&1 || result=$?
+	echo $result >"$scratch/ended"
+) &
+copier=$!
+wait_until flushed
+kill -KILL "$("$VOLMIG" status --json $id | jq '.. | .pid? // empty' | head -n 1)"
+is 'another source: killed before it' "$(ended)" 137
+end_server export
+nbdkit_on export file other.raw
+must_fail 1 'another source: the copy is not called equal' "$VOLMIG" resume -q $id
+has 'another source: why, and what to do' 'is not what it was before' 'start again'
+ok 'another source: nothing of the two is left' test ! -e made.raw
+end_server export
+
 is 'nothing is left behind' "$(nothing_left .)" ''
 done_testing
