@@ -82,13 +82,31 @@ static int take_facts(const struct step_context *ctx, const json_t *reply, struc
 	return 0;
 }
 
+/* The end that is there already, as it is now that nothing has been done to it: is it what was planned with? */
+static int check_as_planned(const struct step_context *ctx, const struct facts *now, struct err *err)
+{
+	const struct move *move = ctx->move;
+	const struct facts *was = move->far.is_source ? &move->source : &move->destination;
+	char *why = was->kind ? facts_not_same(was, now, false) : NULL;
+
+	if (!why && was->kind)
+		why = facts_changed(was, now, false);
+	if (!why && was->kind && !move->far.is_source && strcmp(was->signature ?: "", now->signature ?: ""))
+		why = text_format("it holds %s", now->signature ?: "nothing known any more");
+	if (!why)
+		return 0;
+	err_set(err, ERR_REFUSED, was->path, "the %s is not as it was when the job was planned: %s",
+		move->far.is_source ? "source" : "destination", why);
+	free(why);
+	return -1;
+}
+
 static enum step_result prepare_run(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
 	struct facts now = { 0 };
 	enum step_result result = STEP_UNDONE;
 	json_t *reply = NULL;
-	char *why = NULL;
 
 	if (ask(ctx, json_pack("{s:s, s:O}", "do", "begin", "wanted", move->far.wanted), &reply, err) < 0) {
 		/* Nobody knows how far it came: it is asked again. */
@@ -96,18 +114,9 @@ static enum step_result prepare_run(struct step_context *ctx, struct err *err)
 			result = result_of(err);
 		goto out;
 	}
-	if (take_facts(ctx, reply, &now, err) < 0)
+	if (take_facts(ctx, reply, &now, err) < 0 || check_as_planned(ctx, &now, err) < 0)
 		goto out;
-	if (move->far.is_source) {
-		why = facts_not_same(&move->source, &now, false);
-		if (!why)
-			why = facts_changed(&move->source, &now, false);
-		if (why) {
-			err_set(err, ERR_REFUSED, move->source.path,
-				"the source is not as it was when the job was planned: %s", why);
-			goto out;
-		}
-	} else {
+	if (!move->far.is_source) {
 		facts_free(&ctx->record->target);
 		ctx->record->target = now;
 		now = (struct facts){ 0 };
@@ -115,7 +124,6 @@ static enum step_result prepare_run(struct step_context *ctx, struct err *err)
 	take_notes(ctx, reply);
 	result = STEP_DONE;
 out:
-	free(why);
 	facts_free(&now);
 	json_decref(reply);
 	return result;
@@ -135,10 +143,14 @@ static int prepare_undo(struct step_context *ctx, struct err *err)
 			facts_free(&ctx->record->target);
 		return 0;
 	}
-	if (err->number == ENOENT)
+	/* Of what it never heard it has nothing; but a host that has made something and does not know of it is another. */
+	if (err->number == ENOENT && (ctx->move->far.is_source || !ctx->record->target.kind))
 		return 0;
 	if (!ctx->forget) {
-		if (!*err->next)
+		if (err->number == ENOENT)
+			err_next(err, "see that %s is the host that has it, or leave its part to that (its lease ends by itself): volmig abort --forget %s",
+				 host, ctx->job_id);
+		else if (!*err->next)
 			err_next(err, "bring %s back, or leave its part to it (its lease ends by itself): volmig abort --forget %s",
 				 host, ctx->job_id);
 		return -1;
@@ -209,9 +221,12 @@ static int commit_may_undo(struct step_context *ctx, struct err *err)
 
 	/* Whatever is asked, the answer tells how the job stands there. */
 	if (far_ask_job(far->host, ctx->job_id, request("ping"), UNDO_MS, NULL, &reply, &why) < 0) {
-		if (why.number == ENOENT || ctx->forget)
+		if (ctx->forget)
 			return 0;
 		err_set(err, ERR_UNSURE, far->host, "cannot be asked whether it has committed the job: %s", why.cause);
+		/* It has heard of the job: so it is another host that has not. */
+		if (why.number == ENOENT)
+			return err_next(err, "see that it is the host that has it, then volmig resume %s or abort it", ctx->job_id);
 		return err_next(err, "bring it back, then volmig resume %s or abort it", ctx->job_id);
 	}
 	committed = json_get_bool(json_object_get(reply, "job"), "committed");
@@ -276,6 +291,11 @@ int far_check(struct step_context *ctx, const struct facts *end, struct err *err
 	/* That host looks, after its commit too: a source goes away only where its copy is there. */
 	if (far_ask_job(move->far.host, ctx->job_id, request("check"), move->stall_ms, ctx->mon, NULL, err) == 0)
 		return 0;
+	/* One that is gone for good would stop the job each time that it is resumed. */
+	if (err->number == ENOENT)
+		step_way_out(ctx, "see that it is the host that has it and resume again, or ", err);
+	else if (!*err->next)
+		step_way_out(ctx, "bring it back and resume again, or ", err);
 	err->class = ERR_STOPPED;
 	return -1;
 }
