@@ -61,6 +61,7 @@ bool nbd_export_is_connection_error(int number)
 #define BLOCK_MOST (32U << 20)		/* what every server has to take, by the protocol */
 #define BLOCK_MIN_MOST 65536U		/* by the protocol, too */
 #define SOCKET_BUFFER (4 << 20)
+#define MORE_MS 2000			/* for each connection after the first */
 #define KEEPALIVE_SECONDS 10		/* of silence before the peer is asked, ... */
 #define KEEPALIVE_EACH 5		/* ... and then each so many, ... */
 #define KEEPALIVE_COUNT 4		/* ... so often, before it counts as gone */
@@ -454,33 +455,43 @@ void nbd_export_set_limit(struct nbd *nbd, uint64_t limit_ms)
 	nbd->limit_ms = limit_ms;
 }
 
-void nbd_export_connections(struct nbd *nbd, unsigned wanted)
+/* One more; or there can be none, or no other than to another export. */
+static bool connect_more(struct nbd *nbd)
 {
 	struct err err = ERR_INIT;
+	struct nbd_handle *h = new_handle(nbd, NULL, &err);
+
+	if (!h)
+		return false;
+	if (nbd_lib.nbd_aio_connect_uri(h, nbd->uri) < 0) {
+		nbd_lib.nbd_close(h);
+		return false;
+	}
+	if (add_connection(nbd, h, &err) < 0)
+		return false;
+	/* Somebody else's export by the same name would be the end of both. */
+	h = nbd->connections[nbd->connection_count - 1].handle;
+	if (nbd_lib.nbd_get_size(h) == (int64_t)nbd->info.bytes && nbd_lib.nbd_can_multi_conn(h) > 0)
+		return true;
+	nbd_lib.nbd_close(h);
+	nbd->connection_count--;
+	nbd->connections[nbd->connection_count].handle = NULL;
+	return false;
+}
+
+void nbd_export_connections(struct nbd *nbd, unsigned wanted)
+{
+	uint64_t limit_ms = nbd->limit_ms;
 
 	assert(wanted <= NBD_CONNECTIONS_MOST);
 	if (!nbd->uri || !nbd->info.multi_conn || nbd->lost)
 		return;
-	while (nbd->connection_count < wanted) {
-		struct nbd_handle *h = new_handle(nbd, NULL, &err);
-
-		if (!h)
-			return;
-		if (nbd_lib.nbd_aio_connect_uri(h, nbd->uri) < 0) {
-			nbd_lib.nbd_close(h);
-			return;
-		}
-		if (add_connection(nbd, h, &err) < 0)
-			return;
-		/* Somebody else's export by the same name would be the end of both. */
-		h = nbd->connections[nbd->connection_count - 1].handle;
-		if (nbd_lib.nbd_get_size(h) != (int64_t)nbd->info.bytes || nbd_lib.nbd_can_multi_conn(h) <= 0) {
-			nbd_lib.nbd_close(h);
-			nbd->connection_count--;
-			nbd->connections[nbd->connection_count].handle = NULL;
-			return;
-		}
-	}
+	/* A server that takes no more clients lets the next one wait without a word; nothing depends on it. */
+	if (!limit_ms || limit_ms > MORE_MS)
+		nbd->limit_ms = MORE_MS;
+	while (nbd->connection_count < wanted && connect_more(nbd))
+		;
+	nbd->limit_ms = limit_ms;
 }
 
 /* ---- memory in common ---- */

@@ -78,8 +78,8 @@ void nbd_export_set_limit(struct nbd *nbd, uint64_t limit_ms);
 
 /*
  * Have up to so many connections (NBD_CONNECTIONS_MOST at most) where the
- * server allows several and can be reached by a URI.  That fewer can be had is
- * no error.
+ * server allows several and can be reached by a URI.  That fewer can be had,
+ * in a short time for each, is no error.
  */
 void nbd_export_connections(struct nbd *nbd, unsigned wanted);
 
