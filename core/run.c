@@ -151,6 +151,7 @@ int run_undo(struct job *job, bool forget, struct monitor *mon, struct err *err)
 
 	context_begin(&context, job, mon);
 	context.step.forget = forget;
+	context.step.written = job->written;
 	ret = undo_steps(job, &context, mon, err);
 	context_end(&context);
 	return ret;

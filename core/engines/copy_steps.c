@@ -291,9 +291,11 @@ static enum step_result copy_once(struct step_context *ctx, struct reconnect *li
 	    open_ends(ctx, &source, &target, err) < 0 ||
 	    (move->verify == VERIFY_FULL && open_leaves(ctx, &leaves, err) < 0)) {
 		ret = result_of_open(ctx, err);
+		record->unwritten = !ctx->written && !link->opened;
 		goto out;
 	}
 	link->opened = true;
+	record->unwritten = false;
 	/* What such a server has acknowledged may be gone by now, at whatever place. */
 	if (target.no_flush) {
 		record->mark = (struct mark){ 0 };
@@ -402,6 +404,7 @@ static enum step_result reflink_run(struct step_context *ctx, struct err *err)
 	if (volume_open(&source, &ctx->move->source, OPEN_READ, ctx->same_boot, err) < 0 ||
 	    volume_open(&target, &ctx->record->target, OPEN_WRITE | OPEN_FRESH, ctx->same_boot, err) < 0) {
 		result = result_of_open(ctx, err);
+		ctx->record->unwritten = !ctx->written;
 		goto out;
 	}
 	if (ioctl(target.fd, FICLONE, source.fd) < 0) {
@@ -415,6 +418,8 @@ static enum step_result reflink_run(struct step_context *ctx, struct err *err)
 		free(note);
 		volume_close(&source, &ignored);
 		volume_close(&target, &ignored);
+		/* Some may be shared by now. */
+		ctx->written = true;
 		return copy_step.run(ctx, err);
 	}
 	if (volume_flush(&target, err) < 0) {

@@ -292,6 +292,9 @@ int step_source_stands(const struct step_context *ctx, const char *copy, struct 
 	char *why = NULL;
 	int ret = -1;
 
+	/* Of the copy that is still empty nobody needs anything. */
+	if (!ctx->written || ctx->record->unwritten)
+		return 0;
 	/* In that host's part of the job the other stands for it; in ours the host may be gone for good. */
 	if (facts_is_far(was) && (!ctx->move->far.is_source || ctx->forget))
 		return 0;

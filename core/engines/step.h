@@ -134,6 +134,7 @@ struct progress_record {
 	struct online_record online;
 	enum go_on go_on;		/* of a step that failed; not journalled: see job_begin_retreat() */
 	bool flushed;			/* by this process: see OPEN_FLUSHED; not journalled */
+	bool unwritten;			/* the copy, begun by this process, could not open its ends; not journalled */
 	bool cloned;			/* by reflink: nothing was copied */
 	uint64_t live_compared;		/* a guest's disk: so many bytes were compared before the pivot */
 	enum pivot_record pivot;
@@ -249,7 +250,8 @@ void step_way_out(const struct step_context *ctx, const char *before, struct err
 
 /*
  * Before the copy, which is called so, is removed: is the source there, and all
- * of it?  Else ERR_REFUSED, for the copy may be all that there is.
+ * of it?  Else ERR_REFUSED, for the copy may be all that there is; unless
+ * nothing was written to it so far.
  */
 int step_source_stands(const struct step_context *ctx, const char *copy, struct err *err);
 

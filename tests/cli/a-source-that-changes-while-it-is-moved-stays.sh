@@ -88,6 +88,37 @@ settles 'moved away in phase verify' away 'the source has gone since it was copi
 settles 'replaced in phase verify' away 'the source is not the volume that was copied' \
 	'mv a/v away/ && image a/v'
 
+# The same before its first byte was read: the copy is empty, nobody needs it.
+# early STATUS PATTERN HOOK COMMAND
+early() {
+	fresh
+	run "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ --hook "[ \$1 != $3 ] || { $4; }"
+	[ $status = "$1" ] || echo "status $status"
+	one_line_of_error
+	grep -qE "$2" "$scratch/stderr" || cat "$scratch/stderr"
+	[ -z "$(ls -A b)" ] || echo 'something is left'
+	nothing_left a b
+}
+for hook in pre-create-file pre-copy; do
+	settles "replaced at $hook" early 3 'a/v: is not what it was: another inode' $hook 'cp a/v a/w; mv a/w a/v'
+	settles "cut at $hook" early 3 'a/v: its size is 4096 bytes' $hook 'truncate -s 4096 a/v'
+	settles "a FIFO at $hook" early 3 'a/v: is a FIFO now' $hook 'rm a/v; mkfifo a/v'
+	settles "moved away at $hook" early 1 'a/v: cannot open it for reading' $hook 'mv a/v away/'
+done
+
+# The job was stopped before the copy, and is given up when the source is gone.
+given_up() {
+	fresh
+	run "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ --hook '[ $1 != pre-copy ]'
+	[ $status = 4 ] || echo "status $status"
+	[ -n "$(ls -A b)" ] || echo 'no new file was made'
+	mv a/v away/
+	"$VOLMIG" abort -q $id || echo "abort: status $?"
+	[ -z "$(ls -A b)" ] || echo 'something is left'
+	nothing_left a b
+}
+settles 'moved away after a stop before the copy' given_up
+
 # The destination is interfered with.
 settles 'the new file is written to in phase verify' stays 1 'read back differs' verify \
 	'printf x | dd of="$(echo b/.volmig-*)" bs=1 seek=5200000 conv=notrunc status=none'
@@ -126,7 +157,7 @@ done
 
 # Nobody waits for who would write to it.
 fresh
-must_fail 5 'a FIFO takes its place before there is a new file' timeout 60 "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ \
+must_fail 3 'a FIFO takes its place before there is a new file' timeout 60 "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ \
 	--hook '[ $1 != pre-create-file ] || { mv a/v away/v; mkfifo a/v; }'
 has 'which is said' 'is a FIFO'
 done_testing
