@@ -20,6 +20,7 @@
 #include "support/log.h"
 #include "sys/uuid.h"
 #include "sys/zstd.h"
+#include "volumes/qemu.h"
 #include "wanted.h"
 
 #define SEND_MS 30000
@@ -278,10 +279,11 @@ static int do_plan(struct session *session, const json_t *request, json_t *reply
 	json_put(reply, "path", json_name(wanted.is_source ? plan.move.source.path : path));
 	json_put(reply, "create", json_boolean(plan.move.create));
 	json_put(reply, "bytes", json_u64(wanted.is_source ? plan.move.source.bytes : plan.move.lvm.create ?
-					  plan.move.lvm.bytes : plan.move.create ? move_bytes(&plan.move) :
+					  plan.move.lvm.bytes : plan.move.create ? move_new_bytes(&plan.move) :
 					  plan.move.destination.bytes));
 	json_put(reply, "kind", json_string(wanted.is_source ? plan.move.source.kind : plan.move.lvm.create ?
-					    "lv" : plan.move.create ? "file" : plan.move.destination.kind));
+					    "lv" : !plan.move.create ? plan.move.destination.kind :
+					    plan.move.destination.qemu ? plan.move.destination.qemu->driver : "file"));
 	json_put(reply, "compress", json_boolean(!zstd_missing()));
 	json_put(reply, "removes", json_boolean(plan.move.remove));
 	json_put(reply, "warnings", warnings);

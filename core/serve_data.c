@@ -22,6 +22,7 @@
 #include "sys/squeeze.h"
 #include "sys/uuid.h"
 #include "sys/zstd.h"
+#include "volumes/qemu.h"
 
 #define END_NS 20000000000ULL		/* a process whose I/O is stuck may take its time */
 #define TERM_NS 5000000000ULL
@@ -105,12 +106,20 @@ bool serve_moves_bytes(const struct job *job, struct err *err)
 	return false;
 }
 
-/* Which volume of the job is it, and may it be opened so now? */
+/* The end that is here. */
+static const struct facts *served(const struct job *job)
+{
+	return facts_is_far(&job->plan.move.destination) ? &job->plan.move.source : &job->record.target;
+}
+
+/* Which volume of the job is it, and may it be opened so now?  *ret_socket: of QEMU that has opened it, or -1. */
 static int open_volume(const struct session *session, const struct job *job, bool write,
-		       struct volume *vol, struct err *err)
+		       struct volume *vol, int *ret_socket, struct err *err)
 {
 	const struct move *move = &job->plan.move;
 	bool is_source = facts_is_far(&move->destination);
+	const struct facts *facts = served(job);
+	struct qemu_daemon *daemon;
 
 	if (!serve_moves_bytes(job, err))
 		return -1;
@@ -118,8 +127,10 @@ static int open_volume(const struct session *session, const struct job *job, boo
 		return refuse(err, job->id, "the volume is the source, and only read");
 	if (job_worker(session->state_dir, job->id) <= 0)
 		return refuse_now(err, job->id, "nobody has the job's control channel");
-	return volume_open(vol, is_source ? &move->source : &job->record.target,
-			   write ? OPEN_WRITE : OPEN_READ, job->same_boot, err);
+	/* It dies with us, also when we are nbdkit. */
+	if (qemu_is_image(facts))
+		return qemu_serve(facts, write, move->stall_ms, true, &daemon, ret_socket, NULL, err);
+	return volume_open(vol, facts, write ? OPEN_WRITE : OPEN_READ, job->same_boot, err);
 }
 
 /* What nbdkit shall have of ours. */
@@ -152,12 +163,13 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 	struct volume vol = VOLUME_INIT;
 	struct job job = { .lock = -1 };
 	struct err ignored = ERR_INIT;
-	char id[JOB_ID_SIZE], path[64];
+	char id[JOB_ID_SIZE], source[64];
 	bool compress = !strcmp(json_get_string(hello, "compress") ?: "", "zstd") && !zstd_missing();
 	int in = session->wire.in, out = session->wire.out;
 	const char *program;
 	struct squeeze squeeze;
-	int lock = -1, ret = -1;
+	int lock = -1, image = -1, ret = -1;
+	uint64_t bytes;
 	pid_t holder;
 
 	if (!text || !uuid_canonical(text, id))
@@ -178,8 +190,8 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 		refuse_now(err, id, "another process has just begun to serve it");
 		goto out;
 	}
-	if (open_volume(session, &job, write, &vol, err) < 0 || keep_open(vol.fd, err) < 0 ||
-	    keep_open(lock, err) < 0)
+	if (open_volume(session, &job, write, &vol, &image, err) < 0 ||
+	    keep_open(image >= 0 ? image : vol.fd, err) < 0 || keep_open(lock, err) < 0)
 		goto out;
 	program = find_nbdkit();
 	if (!program) {
@@ -187,9 +199,13 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 		err_next(err, "install the package nbdkit there");
 		goto out;
 	}
-	snprintf(path, sizeof(path), "file=/proc/self/fd/%d", vol.fd);
-	if (wire_send(&session->wire, json_pack("{s:b, s:I, s:i, s:s?}", "ok", 1, "bytes", (json_int_t)vol.bytes,
-						"align", (int)vol.align, "compress", compress ? "zstd" : NULL),
+	if (image >= 0)
+		snprintf(source, sizeof(source), "socket-fd=%d", image);
+	else
+		snprintf(source, sizeof(source), "file=/proc/self/fd/%d", vol.fd);
+	bytes = image < 0 ? vol.bytes : served(&job)->bytes;
+	if (wire_send(&session->wire, json_pack("{s:b, s:I, s:i, s:s?}", "ok", 1, "bytes", (json_int_t)bytes,
+						"align", image < 0 ? (int)vol.align : 1, "compress", compress ? "zstd" : NULL),
 		      30000, err) < 0)
 		goto out;
 	/* It is not waited for: it ends when nbdkit does, and with what that had to say. */
@@ -205,8 +221,8 @@ int serve_data(struct session *session, const json_t *hello, struct err *err)
 	}
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
-	execl(program, "nbdkit", "--single", write ? "--foreground" : "--readonly", "file", path,
-	      "fadvise=sequential", (char *)NULL);
+	execl(program, "nbdkit", "--single", write ? "--foreground" : "--readonly", image < 0 ? "file" : "nbd", source,
+	      image < 0 ? "fadvise=sequential" : (char *)NULL, (char *)NULL);
 	/* Nobody would understand us any more. */
 	_exit(127);
 out:

@@ -11,24 +11,34 @@
 #include "plan_parts.h"
 #include "support/err.h"
 #include "volumes/attributes.h"
+#include "volumes/far_name.h"
 #include "volumes/guests.h"
 #include "volumes/lv.h"
+#include "volumes/qemu.h"
 #include "volumes/spec.h"
 #include "wanted.h"
 
-/* Is it in one of the places that this side may serve? */
+static bool is_below_any(const struct text_list *places, const char *path)
+{
+	for (size_t i = 0; i < places->count; i++)
+		if (*places->items[i] == '/' && (!strcmp(places->items[i], "/") || plan_is_below(path, places->items[i])))
+			return true;
+	return false;
+}
+
+/* Is it in one of the places that this side may serve, and what it stands on, too? */
 static bool is_allowed(const struct session *session, const struct facts *facts)
 {
 	const struct text_list *allow = session->options->allow;
 
-	for (size_t i = 0; allow && i < allow->count; i++) {
-		const char *place = allow->items[i];
-
-		if (facts->lv ? !strcmp(facts->lv->vg_name, place) :
-		    *place == '/' && (!strcmp(place, "/") || plan_is_below(facts->path, place)))
-			return true;
-	}
-	return !allow || !allow->count;
+	if (!allow || !allow->count)
+		return true;
+	if (facts->lv)
+		return text_list_has(allow, facts->lv->vg_name);
+	for (size_t i = 0; facts->qemu && i < facts->qemu->chain.count; i++)
+		if (!is_below_any(allow, facts->qemu->chain.items[i]))
+			return false;
+	return is_below_any(allow, facts->path);
 }
 
 static int refuse_place(const char *name, struct err *err)
@@ -50,17 +60,18 @@ static int check_allowed(const struct session *session, const struct wanted *wan
 	return is_allowed(session, facts) ? 0 : refuse_place(wanted->name, err);
 }
 
-/* What this host calls it: a file, a device, a logical volume. */
+/* What this host calls it: a file, an image, a device, a logical volume. */
 static int check_name(const char *name, enum spec_role role, struct err *err)
 {
 	struct spec spec = { 0 };
 	int ret = spec_parse(&spec, name, role, "/", err);
 
-	if (ret == 0 && spec.kind != SPEC_PATH && spec.kind != SPEC_FILE && spec.kind != SPEC_LV)
+	if (ret == 0 && spec.kind != SPEC_PATH && spec.kind != SPEC_FILE && spec.kind != SPEC_LV &&
+	    (spec.kind != SPEC_QEMU || !strcmp(qemu_driver_of(name) ?: "", "rbd")))
 		ret = err_set(err, ERR_REFUSED, name,
-			      "only files, block devices and logical volumes are served to other hosts");
+			      "only files, images, block devices and logical volumes are served to other hosts");
 	/* There is no directory here that would be the other side's. */
-	if (ret == 0 && spec.kind != SPEC_LV && *name != '/' && strncmp(name, "file:/", 6))
+	if (ret == 0 && spec.kind != SPEC_LV && !far_name_is_image(name) && *name != '/' && strncmp(name, "file:/", 6))
 		ret = err_set(err, ERR_REFUSED, name, "is no absolute path");
 	spec_free(&spec);
 	return ret;

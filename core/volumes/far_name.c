@@ -28,6 +28,16 @@ static int bad(struct err *err, const char *text, const char *cause)
 	return err_next(err, "for a file of that name write file:%s", text);
 }
 
+bool far_name_is_image(const char *name)
+{
+	static const char *const formats[] = { "qcow2:/", "vmdk:/", "vhdx:/", "vdi:/" };
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (!strncmp(name, formats[i], strlen(formats[i])))
+			return true;
+	return false;
+}
+
 /* "vg/lv", as LVM names things; for a place "vg", too. */
 static bool is_group_form(const char *name, bool is_place)
 {
@@ -43,7 +53,7 @@ static bool is_group_form(const char *name, bool is_place)
 
 static bool has_prefix(const char *name)
 {
-	return !strncmp(name, "lvm:", 4) || !strncmp(name, "file:/", 6);
+	return !strncmp(name, "lvm:", 4) || !strncmp(name, "file:/", 6) || far_name_is_image(name);
 }
 
 /* Of the form NAME:... or NAME://..., which is a volume of some other kind. */
@@ -112,7 +122,7 @@ int far_name_parse(const char *text, bool is_place, struct far_host *ret_host, c
 	at = slash + 1;
 	if (is_scheme(at)) {
 		far_host_free(&host);
-		return bad(err, text, "only files, block devices and logical volumes of another host can be named");
+		return bad(err, text, "only files, images by their absolute paths, block devices and logical volumes of another host can be named");
 	}
 	*ret_name = *at == '/' || has_prefix(at) || is_group_form(at, is_place) ?
 		    text_copy(at) : text_format("/%s", at);

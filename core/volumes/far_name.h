@@ -24,6 +24,9 @@ struct far_host {
 int far_name_parse(const char *text, bool is_place, struct far_host *ret_host, char **ret_name,
 		   struct err *err);
 
+/* Is name, as that host calls it, an image by its absolute path ("qcow2:/srv/web.qcow2"), or a place for one? */
+bool far_name_is_image(const char *name);
+
 /* "[user@]host[:port]", a key for what is the same way to the same host; free it. */
 char *far_host_text(const struct far_host *host);
 

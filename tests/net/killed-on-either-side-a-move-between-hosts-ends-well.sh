@@ -4,10 +4,10 @@
 # side is killed at its records, and resumed or aborted at once; and either is killed at any instant.  There is always one
 # whole copy, and nothing is left on both sides.
 #
-# HOSTS_KILLS=full does so at every record and 40 times at random; else only a few of each.
+# Files, and images there (push_image, pull_image).  HOSTS_KILLS=full does so at every record and 40 times at random; else only a few of each.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/hosts.sh"
-requires jq
+requires jq qemu-img qemu-storage-daemon
 
 hosts_make a b
 head -c 3M /dev/urandom >"$scratch/data"
@@ -24,10 +24,27 @@ push() {
 pull() {
 	from=$dir_b/x.img to=$dir_a/x.img source=ssh://10.77.0.2/$dir_b/x.img place=$dir_a/
 }
+push_image() {
+	from=$dir_a/x.img to=$dir_b/x.qcow2 source=$dir_a/x.img place=ssh://10.77.0.2/qcow2:$dir_b/
+}
+pull_image() {
+	from=$dir_b/x.qcow2 to=$dir_a/x.img source=ssh://10.77.0.2/qcow2:$dir_b/x.qcow2 place=$dir_a/x.img
+}
 
 fresh() {
 	rm -f "$from" "$to"
-	cp "$scratch/data" "$from"
+	case $from in
+	*.qcow2) qemu-img convert -q -f raw -O qcow2 "$scratch/data" "$from" ;;
+	*) cp "$scratch/data" "$from" ;;
+	esac
+}
+
+# whole FILE: is all of it there?
+whole() {
+	case $1 in
+	*.qcow2) qemu-img convert -q -f qcow2 -O raw "$1" "$scratch/raw" 2>&- && cmp -s "$scratch/raw" "$scratch/data" ;;
+	*) cmp -s "$1" "$scratch/data" ;;
+	esac
 }
 
 no_workers() {
@@ -38,10 +55,10 @@ no_workers() {
 ended() {
 	why=
 	if [ "$2" = aborted ]; then
-		cmp -s "$from" "$scratch/data" || why='the source is not whole'
+		whole "$from" || why='the source is not whole'
 		[ ! -e "$to" ] || why="$why; the destination is there"
 	else
-		cmp -s "$to" "$scratch/data" || why='the destination is not whole'
+		whole "$to" || why='the destination is not whole'
 		[ ! -e "$from" ] || why="$why; the source is there"
 	fi
 	[ -z "$(unfinished a)" ] || why="$why; the job here is unfinished"
@@ -67,7 +84,7 @@ end_by() {
 	job=$(unfinished a)
 	# It had no time to begin, or came to its end.
 	if [ -z "$job" ]; then
-		cmp -s "$from" "$scratch/data" && outcome=aborted
+		whole "$from" && outcome=aborted
 		# What was begun there ends with its lease, or is this host's to end.
 		for job in $(unfinished b); do
 			on b volmig abort -q "$job" >>"$scratch/said" 2>&1
@@ -169,7 +186,7 @@ done
 faulty
 
 if [ "${HOSTS_KILLS:-}" = full ]; then
-	for way in push pull; do
+	for way in push pull push_image pull_image; do
 		number=1
 		while [ $number -lt 16 ]; do
 			far_killed kill-after-record $number $way
@@ -195,6 +212,10 @@ else
 	near_killed kill-torn-record 14 push resume
 	near_killed kill-after-record 9 pull abort
 	near_killed kill-torn-record 18 pull resume
+	far_killed kill-after-record 3 push_image
+	near_killed kill-after-record 6 push_image abort
+	near_killed kill-torn-record 11 push_image resume
+	near_killed kill-after-record 9 pull_image resume
 	rounds=4
 fi
 round=0
