@@ -15,6 +15,7 @@
 #include "run.h"
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
@@ -25,7 +26,7 @@
 
 #define SEND_MS 30000
 #define HELLO_MS 60000
-#define SILENCE_NS 120000000000ULL	/* the other side says something every 10 s while it copies */
+#define SILENCE_SECONDS 120		/* the other side says something every 10 s, whatever it does */
 #define TELL_NS 500000000ULL
 #define LEAVES_MAX 4096
 
@@ -516,8 +517,10 @@ static int next_request(struct session *session, json_t **ret, struct err *err)
 {
 	struct pollfd ready = { .fd = session->wire.in, .events = POLLIN };
 
-	uint64_t until = clock_ns() + SILENCE_NS;
+	uint64_t seconds = SILENCE_SECONDS, until;
 
+	inject_number("serve-silence", &seconds);
+	until = clock_ns() + seconds * 1000000000;
 	while (!session->wire.length && !interrupt_requested()) {
 		if (poll(&ready, 1, 1000) > 0)
 			break;

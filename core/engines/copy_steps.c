@@ -451,13 +451,15 @@ static enum step_result zero_tail_once(struct step_context *ctx, struct reconnec
 	struct block_copy_options opt = options_of(ctx);
 	struct err closing = ERR_INIT;
 	enum step_result ret;
+	struct far_monitor telling;
+	struct monitor *mon = far_monitor(&telling, ctx);
 
 	if (open_target(ctx, OPEN_WRITE, &target, err) < 0)
 		return result_of_open(ctx, err);
 	link->opened = true;
-	monitor_phase(ctx->mon, "zero", target.bytes - move->source.bytes);
+	monitor_phase(mon, "zero", target.bytes - move->source.bytes);
 	ret = block_zero(&target, move->source.bytes, target.bytes, BLOCK_ZERO_FREE, &opt,
-			 ctx->mon, err) < 0 ? result_of(err) : STEP_DONE;
+			 mon, err) < 0 ? result_of(err) : STEP_DONE;
 	if (volume_close(&target, &closing) < 0 && ret == STEP_DONE) {
 		*err = closing;
 		err->class = ERR_STOPPED;
@@ -515,14 +517,16 @@ static enum step_result source_again_once(struct step_context *ctx, struct recon
 	struct err closing = ERR_INIT;
 	struct leaves *leaves = NULL;
 	enum step_result ret = STEP_DONE;
+	struct far_monitor telling;
+	struct monitor *mon = far_monitor(&telling, ctx);
 
 	if (open_leaves(ctx, &leaves, err) < 0 || open_source(ctx, &source, err) < 0) {
 		ret = result_of_open(ctx, err);
 		goto out;
 	}
 	link->opened = true;
-	monitor_phase(ctx->mon, "read", ctx->move->source.bytes);
-	if (block_verify(&source, leaves, &opt, ctx->mon, &result, err) < 0) {
+	monitor_phase(mon, "read", ctx->move->source.bytes);
+	if (block_verify(&source, leaves, &opt, mon, &result, err) < 0) {
 		link->reached = result.mark.offset;
 		ret = result_of(err);
 		if (ret == STEP_UNDONE) {
@@ -570,6 +574,8 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 	struct facts now = { 0 };
 	struct hash root;
 	enum step_result ret = STEP_STOPPED;
+	struct far_monitor telling;
+	struct monitor *mon = far_monitor(&telling, ctx);
 	bool read_data;
 	int proven;
 
@@ -594,15 +600,15 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 			ret = result_of_open(ctx, err);
 			goto out;
 		}
-		monitor_phase(ctx->mon, "read", move->source.bytes);
-		if (block_hash(&source, leaves, &opt, ctx->mon, &result, err) < 0) {
+		monitor_phase(mon, "read", move->source.bytes);
+		if (block_hash(&source, leaves, &opt, mon, &result, err) < 0) {
 			ret = result_of(err);
 			goto out;
 		}
 		record->verify_ns += result.nanoseconds;
 	}
-	monitor_phase(ctx->mon, "verify", move->source.bytes);
-	proven = verify_by_count(&target, leaves, &opt, ctx->mon, &result, &read_data, err);
+	monitor_phase(mon, "verify", move->source.bytes);
+	proven = verify_by_count(&target, leaves, &opt, mon, &result, &read_data, err);
 	if (proven == 0) {
 		if (read_data)
 			record->verify_ns += result.nanoseconds;
@@ -610,8 +616,8 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 			goto out;
 		/* What was read is passed over at once. */
 		if (read_data)
-			monitor_phase(ctx->mon, "verify", move->source.bytes);
-		proven = (read_data ? block_verify_rest : block_verify)(&target, leaves, &opt, ctx->mon,
+			monitor_phase(mon, "verify", move->source.bytes);
+		proven = (read_data ? block_verify_rest : block_verify)(&target, leaves, &opt, mon,
 									&result, err);
 	}
 	if (proven < 0) {
@@ -621,8 +627,10 @@ static enum step_result verify_once(struct step_context *ctx, struct reconnect *
 	}
 	record->verify_ns += result.nanoseconds;
 	note_once(ctx, result.fallback);
+	/* How far that is counts nowhere; that we are still there does. */
+	telling.base.advance = NULL;
 	if (target.bytes > move->source.bytes &&
-	    block_verify_zero(&target, move->source.bytes, target.bytes, &opt, NULL, err) < 0) {
+	    block_verify_zero(&target, move->source.bytes, target.bytes, &opt, move->far.host ? mon : NULL, err) < 0) {
 		ret = result_of(err);
 		goto out;
 	}

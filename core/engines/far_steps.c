@@ -438,6 +438,11 @@ static void pass_tick(struct monitor *mon)
 	far_ping(self->host);
 }
 
+static void pass_waited(struct monitor *mon, const struct waits *waits)
+{
+	monitor_waited(((struct far_monitor *)mon)->to, waits);
+}
+
 static int pass_durable(struct monitor *mon, const struct mark *mark, struct err *err)
 {
 	return monitor_durable(((struct far_monitor *)mon)->to, mark, err);
@@ -449,7 +454,7 @@ struct monitor *far_monitor(struct far_monitor *self, const struct step_context 
 		return ctx->mon;
 	*self = (struct far_monitor){
 		.base = { .phase = pass_phase, .advance = pass_advance, .tick = pass_tick,
-			  .durable = pass_durable },
+			  .waited = pass_waited, .durable = pass_durable },
 		.to = ctx->mon,
 		.host = ctx->move->far.host,
 	};

@@ -29,6 +29,7 @@
  *   kill-attach:1-2        for an export: once it is recorded, its device is connected
  *   kill-detach:1          for an export: once its device is disconnected
  *   nbd-silence:N          a device of the kernel's waits for N seconds for its server
+ *   serve-silence:N        the far side waits for N seconds for a word of the near one
  *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
  *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
  *   kill-repoint:2         the same, right after it
