@@ -52,7 +52,8 @@ static int check_disk(const struct virt_domain *domain, const struct virt_disk *
 		return err_set(err, ERR_REFUSED, domain->name, "%s is a %s, no disk", disk->target, disk->device);
 	if (!domain->running && source->protocol) {
 		err_set(err, ERR_REFUSED, domain->name, "%s is on the network, and the domain is shut off", disk->target);
-		return err_next(err, "move it while the domain runs");
+		return err_next(err, "move it while the domain runs; its vCPUs may be halted (virsh start --paused %s)",
+				domain->name);
 	}
 	if (!can_name(source)) {
 		err_set(err, ERR_REFUSED, domain->name, "%s is on a source of type %s%s%s", disk->target,

@@ -53,8 +53,14 @@ static int check_format(const struct plan *plan, const struct guest_use *use, st
 
 	if (!facts_remote(source) && !facts_remote(dst) && !strcmp(from, to) && strcmp(to, "rbd") && strcmp(to, "iscsi"))
 		return 0;
-	return refuse(err, plan, use, "its definition would need more than another path",
-		      "use volmig copy and change the definition yourself, or name a place of the same format");
+	refuse(err, plan, use, "its definition would need more than another path",
+	       "use volmig copy and change the definition yourself, or name a place of the same format");
+	/* libvirt writes such a definition itself where it moves the disk. */
+	if (!dst->kind || strcmp(dst->kind, "nbd") || source->qemu)
+		return -1;
+	return err_next(err, "start it with its vCPUs halted (virsh start --paused %s), move the disk so "
+			"(volmig swap %s %s %s), and stop it again; or use volmig copy and change the definition yourself",
+			use->domain, use->domain, use->role, dst->spec);
 }
 
 int plan_cold(const struct request *request, struct plan *plan, struct err *err)

@@ -58,6 +58,32 @@ ok 'and every record is there' whole "$file"
 without_source >rest.after
 ok 'of the definition nothing else has changed' cmp rest.before rest.after
 
+# ---- a domain that is shut off: libvirt writes its definition where it moves the disk ----
+head -c 1M /dev/urandom >e.raw
+truncate -s 16M e.raw f.raw
+cp e.raw e.before
+define off "$work/e.raw"
+qemu_nbd_on off -e 4 -f raw --tls-creds t \
+	--object "tls-creds-x509,id=t,endpoint=server,dir=$work/pki,verify-peer=yes" f.raw
+off="nbds+unix:///?socket=$work/off.sock&tls-certificates=own&tls-hostname=localhost"
+must_fail 3 'the disk of a domain that is shut off' "$VOLMIG" migrate --into-existing ./e.raw "$off"
+has 'is refused with what does it' 'virsh start --paused off' "volmig swap off vda $off"
+start_paused off
+ok 'with its vCPUs halted it moves' "$VOLMIG" swap -q off vda "$off"
+virsh -q destroy off
+ok 'the definition says where it is' \
+	sh -c "virsh dumpxml --inactive off | grep -q \"<source protocol='nbd' tls='yes' tlsHostname='localhost'>\""
+ok 'where all of it is' cmp e.before f.raw
+must_fail 3 'back from there it does not move shut off either' "$VOLMIG" migrate --domain off --disk vda ./dir/
+has 'with what does it, too' 'virsh start --paused off'
+start_paused off
+ok 'but so' "$VOLMIG" migrate -q --domain off ./dir/off
+virsh -q destroy off
+is 'the definition says that, too' "$(disk_source off vda --inactive)" "$work/dir/off"
+ok 'and all of it is there' cmp e.before dir/off
+virsh -q undefine off
+end_server off
+
 # ---- what does not fit ----
 
 # stays: the guest has its disk, without a mirror.
