@@ -108,10 +108,10 @@ goes_on() {
 	ended '... and ends well'
 }
 
-# The processes of a job on a host.
+# kill_workers HOST PATTERN [SIGNAL]: the processes of a job there.
 kill_workers() {
 	ip netns pids "$hosts_net-$1" | while read -r pid; do
-		! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -Eq "$2" || kill -9 "$pid"
+		! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -Eq "$2" || kill "-${3:-KILL}" "$pid"
 	done
 }
 
@@ -146,12 +146,19 @@ for way in push pull; do
 	is "$way: killed here in the copy" $status 137
 	go_on '... and resumed'
 
-	far_volmig=$VOLMIG_INJECT_BIN far_inject=slow:250000 allow b
+	far_volmig=$VOLMIG_INJECT_BIN far_inject=slow:120000 allow b
 	begin
 	ok "$way: that host reads its end" wait_until survey_begun
 	kill_workers a 'none copy'
 	wait $copy
 	go_on '... killed here, and resumed'
+	begin
+	ok "$way: that host reads its end" wait_until survey_begun
+	kill_workers a 'none copy' TERM
+	status=0
+	wait $copy || status=$?
+	is '... interrupted here, it stops' "$status" 4
+	go_on '... and is resumed'
 	begin
 	ok "$way: that host reads its end" wait_until survey_begun
 	kill_workers b 'serve --stdio'
