@@ -77,7 +77,7 @@ is 'onto an existing image: the same' "$(raw_sum qcow2 b/old.qcow2)" "$sum"
 cmp -s -i "$size":0 -n $((25165824 - size)) raw /dev/zero
 ok 'onto an existing image: the rest is zero' test $? = 0
 ok 'delta: the same once more' "$VOLMIG" copy --json --delta --into-existing ./a/web.img qcow2:b/old.qcow2
-is 'delta: nothing was written' "$(jq '.copy.bytes_rewritten // 0' "$scratch/output")" 0
+is 'delta: nothing was written' "$(jq '.copy.bytes_written' "$scratch/output")" 0
 mkfs.ext4 -q b/fs.img 8M 2>/dev/null
 qemu-img convert -f raw -O qcow2 b/fs.img b/fs.qcow2
 must_fail 3 'copy: onto an image with a file system in it' "$VOLMIG" copy ./a/odd.img qcow2:b/fs.qcow2
