@@ -81,6 +81,9 @@ void migrate_table(struct migrate_options *move, struct poptOption running[stati
 		  "compare both sides (default: 0, never)", "TIME" },
 		{ "ceph-secret", '\0', POPT_ARG_STRING, &move->ceph_secret, 0,
 		  "a running domain's disk onto Ceph: libvirt's secret with the key of its user", "UUID" },
+		{ "tls-certificates", '\0', POPT_ARG_STRING, &move->tls_certificates, 0,
+		  "read a running domain's disk under TLS with the certificates in DIR (default: those of its QEMU)",
+		  "DIR" },
 		RUN_GROUP(running),
 		POPT_TABLEEND
 	};
@@ -132,6 +135,7 @@ int migrate_request(struct frame *frame, struct migrate_options *move,
 	request->compress_is_default = frame_is_default(frame, "compress");
 	request->thin_is_default = frame_is_default(frame, move->thick ? "thick" : "thin");
 	request->ceph_secret = move->ceph_secret;
+	request->tls_certificates = move->tls_certificates;
 	request->into_existing = move->into_existing;
 	if (frame_run_options(frame, &move->run, request) < 0 ||
 	    frame_time(frame, "max-pause", move->max_pause, &request->max_pause_ms) < 0)
@@ -149,6 +153,7 @@ void migrate_options_free(struct migrate_options *move)
 	free(move->format);
 	free(move->max_pause);
 	free(move->ceph_secret);
+	free(move->tls_certificates);
 	free(move->domain);
 	free(move->domain_source);
 	for (size_t i = 0; move->disks && move->disks[i]; i++)

@@ -10,11 +10,11 @@ struct migrate_options {
 	struct run_options run;
 	int force_host_copy, keep_source, compress, into_existing, thick;
 	char *method, *fallback, *thin, *wipe, *format, *max_pause;
-	char *domain, **disks, *ceph_secret;
+	char *domain, **disks, *ceph_secret, *tls_certificates;
 	char *domain_source;		/* what the domain's disks are called together */
 };
 
-#define MIGRATE_TABLE_SIZE 16
+#define MIGRATE_TABLE_SIZE 17
 
 /* Fill a popt table that writes into move, and the one that it includes. */
 void migrate_table(struct migrate_options *move, struct poptOption running[static RUN_TABLE_SIZE],

@@ -9,7 +9,7 @@
 
 struct swap_options {
 	int create, into_existing, sync_writes;
-	char *cutover, *granularity, *api, *max_pause, *ceph_secret;
+	char *cutover, *granularity, *api, *max_pause, *ceph_secret, *tls_certificates;
 };
 
 static int check(struct frame *frame, const struct swap_options *swap, struct request *request)
@@ -64,6 +64,8 @@ int cmd_swap(const struct cmd *cmd, const struct globals *globals, int argc, con
 		  "libvirt's copy (BlockCopy) or rebase (BlockRebase), or auto (default: auto)", "API" },
 		{ "ceph-secret", '\0', POPT_ARG_STRING, &swap.ceph_secret, 0,
 		  "a running domain's disk onto Ceph: libvirt's secret with the key of its user", "UUID" },
+		{ "tls-certificates", '\0', POPT_ARG_STRING, &swap.tls_certificates, 0,
+		  "read a disk under TLS with the certificates in DIR (default: those of its QEMU)", "DIR" },
 		RUN_GROUP(running),
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
@@ -88,6 +90,7 @@ int cmd_swap(const struct cmd *cmd, const struct globals *globals, int argc, con
 	request.connect = globals->connect;
 	request.create = swap.create;
 	request.ceph_secret = swap.ceph_secret;
+	request.tls_certificates = swap.tls_certificates;
 	request.into_existing = swap.into_existing;
 	if (check(&frame, &swap, &request) == 0 && frame_run_options(&frame, &run, &request) == 0 &&
 	    frame_start(&frame) == 0)
@@ -103,5 +106,6 @@ out:
 	free(swap.api);
 	free(swap.max_pause);
 	free(swap.ceph_secret);
+	free(swap.tls_certificates);
 	return ret;
 }

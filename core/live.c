@@ -113,13 +113,37 @@ static int hash_definition(struct virt *virt, struct live_move *live, const char
 	return ret;
 }
 
+/*
+ * The name by which we read a disk that is on the network.  Under TLS the
+ * certificates are its QEMU's, if the user names no others.
+ */
+static int name_source(struct virt *virt, const struct request *request, const struct virt_disk *disk,
+		       struct live_move *live, struct err *err)
+{
+	char *certificates = live_qemu_certificates(virt, live->uuid, &disk->source);
+
+	if (request->tls_certificates && (certificates || disk->source.tls)) {
+		free(certificates);
+		/* Whoever resumes may be anywhere. */
+		certificates = realpath(request->tls_certificates, NULL);
+		if (!certificates) {
+			err_sys(err, errno, request->tls_certificates, "cannot be used for certificates");
+			err->class = ERR_REFUSED;
+			return -1;
+		}
+	}
+	live->old_name = live_network_name(&disk->source, certificates);
+	free(certificates);
+	return 0;
+}
+
 /* Fill in what is to be known of a disk; on failure *live is the caller's to free. */
 static int fill(struct virt *virt, const struct request *request, const struct virt_domain *domain,
 		const struct virt_disk *disk, struct live_move *live, struct err *err)
 {
 	enum live_where where;
 	uint64_t allocated;
-	char *why = NULL, *certificates;
+	char *why = NULL;
 	int ret = -1;
 
 	live->uri = text_copy(request->connect);
@@ -127,11 +151,9 @@ static int fill(struct virt *virt, const struct request *request, const struct v
 	live->domain = text_copy(domain->name);
 	live->target = text_copy(disk->target);
 	live->old_path = virt_source_text(&disk->source);
-	certificates = live_qemu_certificates(virt, live->uuid, &disk->source);
-	live->old_name = live_network_name(&disk->source, certificates);
-	free(certificates);
 	live->persistent = domain->persistent;
-	if (check_disk(domain, disk, err) < 0 || check_no_job(virt, domain, disk->target, err) < 0 ||
+	if (name_source(virt, request, disk, live, err) < 0 ||
+	    check_disk(domain, disk, err) < 0 || check_no_job(virt, domain, disk->target, err) < 0 ||
 	    virt_disk_size(virt, live->uuid, live->target, &live->bytes, &allocated, err) < 0 ||
 	    live_look(virt, live, true, &where, &why, err) < 0)
 		return -1;

@@ -59,6 +59,7 @@ struct request {
 	uint64_t stall_ms;
 	const char *connect;		/* libvirt's URI, or NULL */
 	const char *domain, *disk;	/* swap: whose disk is the source */
+	const char *tls_certificates;	/* a running domain's disk: where we have our own to read it by; NULL: its QEMU's */
 	const char *ceph_secret;	/* a running domain's disk: libvirt's secret for its new place; or NULL */
 	const char *const *disks;	/* migrate of a domain: those, ends with NULL; NULL: all that can be moved */
 	enum live_api api;

@@ -37,8 +37,12 @@ static int inspect_source(struct request *wanted, unsigned flags, struct live_mo
 	} else {
 		if (live_of_disk(wanted, live, err) < 0)
 			return -1;
-		if (inspect_named(live->old_name ? live->old_name : live->old_path, SPEC_VOLUME, flags, source, err) < 0)
+		if (inspect_named(live->old_name ? live->old_name : live->old_path, SPEC_VOLUME, flags, source,
+				  err) < 0) {
+			if (live->old_name && !strncmp(live->old_name, "nbds", 4) && !*err->next)
+				err_next(err, "name certificates by which it can be read: --tls-certificates=DIR");
 			return -1;
+		}
 		free(source->spec);
 		source->spec = text_copy(wanted->source);
 	}

@@ -77,7 +77,7 @@ for command in $(commands); do
 		case $option in
 		--limit)
 			is "keys of limits for $command" "$(offers "$command" "$option" = d)" device= ;;
-		--from | --to | --allow)
+		--from | --to | --allow | --tls-certificates)
 			is "directories for $command $option" "$(offers "$command" "$option" = "$scratch/b")" "$scratch/bin/" ;;
 		--defaults | --max-latency | --rate-profile | --retries | --select | --window)
 			is "nothing for $command $option" "$(offers "$command" "$option" =)" '' ;;

@@ -136,4 +136,29 @@ ok 'from that into a file as well' "$VOLMIG" swap --json --create writer vda ./d
 has 'for QEMU says that it is under TLS' "nbds://localhost:${tcp##*:}/?tls-certificates=$work/pki"
 ok 'every record is there' whole dir/again
 
+# ---- a key with a passphrase, which nobody but QEMU is told ----
+kill_libvirtd
+cp -r pki locked
+openssl pkcs8 -topk8 -in pki/client-key.pem -out locked/client-key.pem -passout pass:lab
+LIBVIRTD_NBD_TLS=$work/locked LIBVIRTD_NBD_TLS_SECRET=$(cat /proc/sys/kernel/random/uuid)
+export LIBVIRTD_NBD_TLS_SECRET
+start_libvirtd
+echo "<secret ephemeral='no' private='yes'><uuid>$LIBVIRTD_NBD_TLS_SECRET</uuid>
+	<usage type='tls'><name>of the lab</name></usage></secret>" >secret.xml
+virsh -q secret-define secret.xml >/dev/null
+virsh -q secret-set-value "$LIBVIRTD_NBD_TLS_SECRET" --base64 "$(printf lab | base64)" >/dev/null 2>&1
+cp e.before e.raw
+truncate -s 16M g.raw
+define locked "$work/e.raw"
+start_paused locked
+nbdkit_tls_on locked pki file g.raw
+ok 'QEMU has the passphrase' "$VOLMIG" swap -q locked vda "nbds://localhost:$port/?tls-certificates=own"
+ok 'and the export all bytes' cmp e.before g.raw
+must_fail 3 'volmig cannot use that key' "$VOLMIG" migrate --domain locked ./dir/locked
+has 'and says what it can use' '--tls-certificates=DIR'
+must_fail 3 'a directory that is not there' "$VOLMIG" migrate --tls-certificates nothing --domain locked ./dir/locked
+ok 'with others it reads the disk' "$VOLMIG" migrate -q --tls-certificates own --domain locked ./dir/locked
+ok 'which is whole' cmp e.before dir/locked
+ok 'and all agree on it' truth locked vda
+
 done_testing
