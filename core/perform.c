@@ -376,7 +376,7 @@ static int keep_source(struct job *job, struct err *err)
 		if (facts_is_far(&move->source)) {
 			err_set(err, ERR_REFUSED, job->id, "the source is %s's to keep or to remove",
 				move->source.host);
-			return err_next(err, "volmig resume %s --keep-source there, then resume here", job->id);
+			return err_next(err, "volmig abort %s there, then resume here", job->id);
 		}
 	}
 	return job_keep_source(job, err);

@@ -246,13 +246,38 @@ const struct step_ops commit_far_step = {
 	.object		= far_path,
 };
 
+/*
+ * Before that host removes or empties the source: is the copy there, as before any source
+ * goes?  Where its part has ended already, whatever became of the source has.
+ */
+static int check_copy(struct step_context *ctx, struct err *err)
+{
+	const struct move *move = ctx->move;
+	const char *wipe = json_get_string(move->far.wanted, "wipe");
+	json_t *reply = NULL;
+	bool ended;
+
+	if (!move->far.is_source || (!move->remove && (!wipe || !strcmp(wipe, "none"))))
+		return 0;
+	if (ask(ctx, request("ping"), &reply, err) < 0) {
+		if (err->number != ENOENT)
+			return -1;
+		*err = (struct err)ERR_INIT;
+		return 0;
+	}
+	ended = json_get_bool(json_object_get(reply, "job"), "ended");
+	json_decref(reply);
+	return ended ? 0 : step_check_target(ctx, false, err);
+}
+
 /* Its job is ended: of a destination what is left to be done, of a source its removal. */
 static enum step_result finish_run(struct step_context *ctx, struct err *err)
 {
 	json_t *reply = NULL;
-
 	bool is_source = ctx->move->far.is_source;
 
+	if (check_copy(ctx, err) < 0)
+		return result_of(err);
 	if (ask(ctx, request("finish"), &reply, err) < 0) {
 		if (err->number != ENOENT && err->number != ESTALE)
 			return result_of(err);
