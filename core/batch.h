@@ -121,6 +121,12 @@ void batch_check(struct batch *batch);
 /* Run what is to be done; item->state tells of each. */
 void batch_run(struct batch *batch);
 
+/*
+ * In a process of its own: once a byte comes by gate, move the item and write the
+ * report to out.  If gate is closed before, nothing was ever done.
+ */
+_Noreturn void batch_child(const struct batch *batch, const struct batch_item *item, int gate, int out);
+
 void batch_item_failed(struct batch_item *item, const struct err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,10 +30,15 @@
 #define TICK_MS 250
 #define RETRY_MS 1000ULL		/* before the first retry; then twice as long, ... */
 #define RETRY_MOST_MS 60000ULL		/* ... up to this */
+#define END_NS (10 * 1000000000ULL)	/* a process that takes longer to end is told of, and in the end left alone */
 
 struct child {
 	pid_t pid;			/* 0: none */
-	int pipe;
+	int pipe;			/* -1: it has said all, and is about to end, ... */
+	uint64_t closed_ns;		/* ... since then */
+	int end;			/* what tells that it has; -1: nothing does */
+	bool through;			/* nothing depends on it any more */
+	bool told;			/* the user was: it was stopped, or does not end */
 	int gate;			/* of one that waits for its turn; else -1 */
 	size_t item;
 	char *text;			/* what it has said so far */
@@ -51,100 +57,10 @@ struct running {
 	unsigned most, count;
 	size_t first;			/* the lines before it are through */
 	unsigned asked;			/* how often the children were told to stop */
+	uint64_t asked_ns;		/* when they were the last time */
 	bool stopping;
 	uint64_t bytes_done;
 };
-
-/* ---- in the child ---- */
-
-/* Whoever still works on the job, a child of a batch that was killed say, comes to its end first. */
-static int wait_for_worker(const struct batch *batch, const struct batch_item *item, struct err *err)
-{
-	while (job_worker(batch->state_dir, item->job_id)) {
-		if (interrupt_requested()) {
-			err_set(err, ERR_STOPPED, item->job_id, "%s while waiting for the process that works on it",
-				interrupt_reason());
-			return err_next(err, "volmig resume %s", item->job_id);
-		}
-		clock_sleep_ms(50);
-	}
-	return 0;
-}
-
-static int do_move(const struct batch *batch, const struct batch_item *item, json_t **ret_report,
-		   struct err *err)
-{
-	const struct batch_options *options = batch->options;
-	struct perform_options perform = { .state_dir = options->state_dir,
-		.connect = options->connect, .waits = options->waits };
-	struct batch_move move = { 0 };
-	struct terms terms;
-	int ret;
-
-	if (item->begun)
-		return wait_for_worker(batch, item, err) < 0 ? -1 :
-		       perform_resume(item->job_id, &perform, ret_report, err);
-	if (options->reader->read(batch->defaults, item->text, &move, err) < 0) {
-		options->reader->release(&move);
-		return -1;
-	}
-	/* What a line says goes before what is said for all. */
-	terms = *move.perform.terms;
-	terms.limits = limits_over(&batch->limits, &terms.limits);
-	terms.nice |= options->nice;
-	if (!terms.windows)
-		terms.windows = options->terms.windows;
-	if (!terms.rates)
-		terms.rates = options->terms.rates;
-	if (!terms.max_latency_us)
-		terms.max_latency_us = options->terms.max_latency_us;
-	perform.terms = &terms;
-	perform.wait_ms = move.perform.wait_ms;
-	perform.job_id = item->job_id;
-	ret = perform_move(&move.request, &perform, ret_report, err);
-	options->reader->release(&move);
-	return ret;
-}
-
-static void wait_at_gate(int gate)
-{
-	char turn;
-	ssize_t n;
-
-	do
-		n = read(gate, &turn, 1);
-	while (n < 0 && errno == EINTR);
-	if (n != 1)
-		_exit(0);
-	close(gate);
-}
-
-static _Noreturn void be_child(const struct batch *batch, const struct batch_item *item, int gate, int out)
-{
-	struct err err = ERR_INIT;
-	json_t *report = NULL;
-	char *text;
-	int ret;
-
-	wait_at_gate(gate);
-	ret = do_move(batch, item, &report, &err);
-	if (!report)
-		report = report_failure("migrate", item->job_id);
-	report_set_error(report, ret < 0 ? &err : NULL, 0);
-	text = json_dumps(report, JSON_COMPACT);
-	for (size_t at = 0, length = text ? strlen(text) : 0; at < length;) {
-		ssize_t n = write(out, text + at, length - at);
-
-		if (n < 0 && errno != EINTR)
-			break;
-		at += n > 0 ? (size_t)n : 0;
-	}
-	/* The batch need not wait until the kernel has taken us apart. */
-	close(out);
-	_exit(ret < 0);
-}
-
-/* ---- in the parent ---- */
 
 /* A child for that line, which waits at its gate; -errno: there is none. */
 static int start(struct running *run, size_t i)
@@ -153,8 +69,11 @@ static int start(struct running *run, size_t i)
 	pid_t parent = getpid();
 	int fds[2], gate[2], error;
 
-	while (child->pid)
+	while (child->pid && child < run->children + CHILDREN_MOST)
 		child++;
+	/* So many that do not end. */
+	if (child->pid)
+		return -EAGAIN;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	if (pipe2(gate, O_CLOEXEC) < 0) {
@@ -175,7 +94,7 @@ static int start(struct running *run, size_t i)
 			_exit(1);
 		close(fds[0]);
 		close(gate[1]);
-		be_child(run->batch, &run->batch->items[i], gate[0], fds[1]);
+		batch_child(run->batch, &run->batch->items[i], gate[0], fds[1]);
 	}
 	error = errno;
 	close(fds[1]);
@@ -189,32 +108,59 @@ static int start(struct running *run, size_t i)
 	setpgid(child->pid, child->pid);
 	child->pipe = fds[0];
 	child->gate = gate[1];
+	child->end = -1;
+	child->through = child->told = false;
 	child->item = i;
 	child->length = 0;
 	run->ahead = child;
 	return 0;
 }
 
-static void reap(struct child *child, int *ret_status)
+/* Nobody waits for that here: a process may be stopped, or hang in the kernel, while it ends. */
+static bool has_ended(struct child *child, int *ret_status)
 {
+	pid_t pid;
+
 	*ret_status = 0;
-	while (waitpid(child->pid, ret_status, 0) < 0 && errno == EINTR)
-		;
+	do
+		pid = waitpid(child->pid, ret_status, WNOHANG);
+	while (pid < 0 && errno == EINTR);
+	if (pid == 0)
+		return false;
+	if (child->end >= 0)
+		close(child->end);
 	child->pid = 0;
+	return true;
+}
+
+static void close_pipe(struct child *child)
+{
+	close(child->pipe);
+	child->pipe = -1;
+	child->closed_ns = clock_ns();
+}
+
+/* It is gone, or wait_for_children() will hear when it is. */
+static void watch_end(struct child *child)
+{
+	int status;
+
+	if (child->end < 0 && !(child->through && has_ended(child, &status)))
+		child->end = pidfd_open(child->pid, 0);
 }
 
 /* Its turn does not come, or not now. */
 static void drop_ahead(struct running *run)
 {
 	struct child *child = run->ahead;
-	int status;
 
 	if (!child)
 		return;
 	run->ahead = NULL;
 	close(child->gate);
-	close(child->pipe);
-	reap(child, &status);
+	close_pipe(child);
+	child->through = true;
+	watch_end(child);
 }
 
 /* It is the turn of the one that waits. */
@@ -267,6 +213,21 @@ static bool retry(struct running *run, struct batch_item *item)
 	return true;
 }
 
+static void take_failure(struct running *run, struct batch_item *item, const struct err *err)
+{
+	batch_item_failed(item, err);
+	if (retry(run, item))
+		return;
+	if (run->batch->options->fault) {
+		char *where = text_format("%s:%u", run->batch->shown, item->number);
+
+		run->batch->options->fault(where, err);
+		free(where);
+	}
+	if (run->batch->options->fail_fast)
+		run->stopping = true;
+}
+
 static void take_report(struct running *run, struct batch_item *item, const json_t *report,
 			int wait_status)
 {
@@ -298,17 +259,7 @@ static void take_report(struct running *run, struct batch_item *item, const json
 			WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
 		err_next(&err, "volmig status %s", item->job_id);
 	}
-	batch_item_failed(item, &err);
-	if (retry(run, item))
-		return;
-	if (run->batch->options->fault) {
-		char *where = text_format("%s:%u", run->batch->shown, item->number);
-
-		run->batch->options->fault(where, &err);
-		free(where);
-	}
-	if (run->batch->options->fail_fast)
-		run->stopping = true;
+	take_failure(run, item, &err);
 }
 
 /* What counts is in the journals of the jobs, but they may be removed before the batch is done. */
@@ -373,6 +324,7 @@ static bool may_begin_ahead(const struct running *run)
 	       next_item(run->batch, run->first) == run->ahead->item;
 }
 
+/* It has said all that it will. */
 static void end_child(struct running *run, struct child *child)
 {
 	struct batch_item *item = &run->batch->items[child->item];
@@ -380,9 +332,12 @@ static void end_child(struct running *run, struct child *child)
 	int status = 0;
 	bool noted;
 
-	close(child->pipe);
-	if (!report)
-		reap(child, &status);
+	/* What was killed tells by that. */
+	if (!report && !has_ended(child, &status)) {
+		watch_end(child);
+		return;
+	}
+	child->through = true;
 	run->count--;
 	take_report(run, item, report, status);
 	/* What it has said is all that there is of it: the next one need not wait until that is noted, and it gone. */
@@ -397,7 +352,7 @@ static void end_child(struct running *run, struct child *child)
 			monitor_advance(progress_monitor(run->batch->options->progress), run->bytes_done);
 	}
 	if (child->pid)
-		reap(child, &status);
+		watch_end(child);
 }
 
 static void hear(struct running *run, struct child *child)
@@ -412,6 +367,7 @@ static void hear(struct running *run, struct child *child)
 		return;
 	}
 	if (n <= 0) {
+		close_pipe(child);
 		end_child(run, child);
 		return;
 	}
@@ -420,23 +376,58 @@ static void hear(struct running *run, struct child *child)
 	child->length += (size_t)n;
 }
 
+static void look_for_end(struct running *run, struct child *child)
+{
+	int status;
+
+	if (child->through)
+		has_ended(child, &status);
+	else
+		end_child(run, child);
+}
+
+/* Once, that the batch may come no further because of it. */
+static void tell_of(const struct running *run, struct child *child)
+{
+	unsigned number = run->batch->items[child->item].number;
+	siginfo_t info = { 0 };
+	bool stopped = waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+	bool ends = child->pipe < 0 && clock_ns() - child->closed_ns > END_NS;
+
+	if (stopped && !child->told)
+		log_warning("line %u: its process was stopped (SIGSTOP); let it go on with: kill -CONT %d",
+			    number, (int)child->pid);
+	else if (ends && !child->told)
+		log_warning("line %u: its process (pid %d) does not end%s", number, (int)child->pid,
+			    child->through ? ", which nothing waits for" : "");
+	child->told = stopped || ends;
+}
+
 static void wait_for_children(struct running *run)
 {
 	struct pollfd fds[CHILDREN_MOST + 1];
 	struct child *children[CHILDREN_MOST + 1];
 	nfds_t count = 0;
 
+	int ready;
+
 	for (unsigned i = 0; i <= CHILDREN_MOST; i++) {
-		if (!run->children[i].pid)
+		struct child *child = &run->children[i];
+
+		if (!child->pid)
 			continue;
-		children[count] = &run->children[i];
-		fds[count++] = (struct pollfd){ .fd = run->children[i].pipe, .events = POLLIN };
+		children[count] = child;
+		fds[count++] = (struct pollfd){ .fd = child->pipe >= 0 ? child->pipe : child->end, .events = POLLIN };
 	}
-	if (poll(fds, count, TICK_MS) <= 0)
-		return;
-	for (nfds_t i = 0; i < count; i++)
-		if (fds[i].revents)
+	ready = poll(fds, count, TICK_MS);
+	for (nfds_t i = 0; ready >= 0 && i < count; i++) {
+		if (fds[i].revents && children[i]->pipe >= 0)
 			hear(run, children[i]);
+		else if (fds[i].revents || (!ready && children[i]->pipe < 0))
+			look_for_end(run, children[i]);
+		if (!ready && children[i]->pid)
+			tell_of(run, children[i]);
+	}
 }
 
 /* Once for each time that we are asked ourselves. */
@@ -448,10 +439,60 @@ static void pass_stop_on(struct running *run)
 		return;
 	run->stopping = true;
 	drop_ahead(run);
-	for (; run->asked < asked; run->asked++)
+	for (; run->asked < asked; run->asked++) {
+		run->asked_ns = clock_ns();
+		for (unsigned i = 0; i <= CHILDREN_MOST; i++) {
+			if (!run->children[i].pid)
+				continue;
+			kill(-run->children[i].pid, SIGTERM);
+			/* One that was stopped would not come to it. */
+			kill(-run->children[i].pid, SIGCONT);
+		}
+	}
+}
+
+/*
+ * Asked for the second time the batch comes to its end, whatever its moves wait
+ * for: they were told, and whoever goes on with the batch waits for them first.
+ */
+static bool give_up(struct running *run)
+{
+	if (run->asked < 2 || clock_ns() - run->asked_ns < END_NS)
+		return false;
+	for (unsigned i = 0; i <= CHILDREN_MOST; i++) {
+		struct child *child = &run->children[i];
+		struct batch_item *item = &run->batch->items[child->item];
+		struct err err = ERR_INIT;
+
+		if (!child->pid || child->through)
+			continue;
+		child->through = true;
+		err_set(&err, ERR_STOPPED, item->job_id, "its process (pid %d) does not stop", (int)child->pid);
+		err_next(&err, "look what it waits for, then volmig status %s", item->job_id);
+		take_failure(run, item, &err);
+		note_outcome(run->batch, item);
+	}
+	return true;
+}
+
+/* Whoever comes next finds nothing of us at work any more; but not at any price. */
+static void wait_for_ends(struct running *run)
+{
+	uint64_t until = clock_ns() + END_NS;
+	int asked = interrupt_requested();
+
+	while (interrupt_requested() == asked && clock_ns() < until) {
+		unsigned left = 0;
+
 		for (unsigned i = 0; i <= CHILDREN_MOST; i++)
-			if (run->children[i].pid)
-				kill(-run->children[i].pid, SIGTERM);
+			left += run->children[i].pid != 0;
+		if (!left)
+			return;
+		wait_for_children(run);
+	}
+	for (unsigned i = 0; i <= CHILDREN_MOST; i++)
+		if (run->children[i].pid)
+			tell_of(run, &run->children[i]);
 }
 
 static void begin_those_that_may(struct running *run)
@@ -487,6 +528,7 @@ static void start_ahead(struct running *run)
 void batch_run(struct batch *batch)
 {
 	struct running run = { .batch = batch, .most = 1 };
+	bool through;
 
 	if (batch->limits.most[LIMIT_JOBS])
 		run.most = batch->limits.most[LIMIT_JOBS];
@@ -499,11 +541,14 @@ void batch_run(struct batch *batch)
 		while (run.first < batch->count && batch->items[run.first].state != BATCH_WAITS &&
 		       batch->items[run.first].state != BATCH_RUNS)
 			run.first++;
-		if (!run.count && (run.stopping || run.first == batch->count))
+		through = !run.count && (run.stopping || run.first == batch->count);
+		if (through || give_up(&run))
 			break;
 		wait_for_children(&run);
 	}
 	drop_ahead(&run);
+	if (through)
+		wait_for_ends(&run);
 	for (size_t i = 0; i < batch->count; i++)
 		if (batch->items[i].state == BATCH_WAITS)
 			batch->items[i].state = BATCH_LEFT;

@@ -47,6 +47,7 @@
  *   stop-pivot:N           stop itself (SIGSTOP) before the pivot of the Nth disk
  *   stop-lvremove:1        the same before a logical volume is removed
  *   stop-batch:1           the same before a batch is locked
+ *   stop-end:0             ... when a move of a batch has told that it is done; 1: that it is not
  *   settle-limit:N         wait N milliseconds only for a libvirt that is silent around a pivot
  *   virt-limit:N           wait N milliseconds for libvirt to say who uses a volume
  *   kill-server:1          a server of QEMU's is killed where it would be asked to end

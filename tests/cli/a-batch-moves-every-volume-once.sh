@@ -258,4 +258,58 @@ sed -i 's/^defaults.*/defaults --bwlimit=100K/' plan
 ok 'the same command goes on' "$VOLMIG" batch plan
 settles 'all were moved once after SIGTERM' moved_once
 
+# --- processes that are stopped, or do not end
+
+# begin FAULTS [PLAN]: run the batch with 2 moves at a time.
+begin() {
+	VOLMIG_INJECT=$1 "$VOLMIG_INJECT_BIN" batch plan >"$scratch/stdout" 2>"$scratch/stderr" &
+	child=$!
+}
+
+# Those of its moves' processes that are in that state (T: stopped).
+moves_in_state() {
+	ps -o pid=,stat= --ppid $child | awk -v state="$1" '$2 ~ "^" state { print $1 }'
+}
+
+# It ends within half a minute, with that status.
+ends() {
+	timeout 30 tail --pid=$child -f /dev/null || kill -KILL $child
+	wait $child
+	[ $? = "$1" ]
+}
+
+says() {
+	grep -q "$1" "$scratch/stderr"
+}
+
+fresh max-jobs=2
+begin stop-end:0
+ok 'where each move hangs when it is done the others go on' wait_until sh -c '[ -z "$(ls a)" ]'
+ok 'who does not end is told of' wait_until says 'its process was stopped (SIGSTOP); let it go on with: kill -CONT'
+hanging=$(moves_in_state T)
+ok 'nobody is waited for in the end' ends 0
+# shellcheck disable=SC2086 # several
+kill -CONT $hanging
+settles 'all were moved once' moved_once
+
+fresh max-jobs=2 --bwlimit=100K
+begin ''
+ok 'two moves run' wait_until copying
+stopped=$(moves_in_state '[SRD]' | head -1)
+kill -STOP -- "-$stopped"
+ok 'a move that is stopped is told of' wait_until says "kill -CONT $stopped"
+kill -TERM $child
+ok 'SIGTERM ends the batch all the same' ends 4
+settles 'and the move' sh -c '"$1" status | grep running' - "$VOLMIG"
+
+fresh max-jobs=2 --bwlimit=100K
+begin stop-end:1
+ok 'two moves run' wait_until copying
+stopped=$(moves_in_state '[SRD]' | head -1)
+kill -TERM "$stopped"
+ok 'one that hangs when it has failed is told of' wait_until says "kill -CONT $stopped"
+kill -TERM $child
+ok 'it is not waited for' ends 4
+kill -CONT "$stopped" 2>/dev/null
+
 done_testing
