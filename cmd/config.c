@@ -33,7 +33,7 @@ struct config {
 /* To set these once for all times makes no sense. */
 static const char *const only_typed[] = {
 	"help", "version", "show-config", "job-id", "into-existing",
-	"forget", "fix", "no-hook", "again",
+	"forget", "fix", "no-hook", "now", "again",
 };
 
 static bool is_only_typed(const char *name)

@@ -97,7 +97,7 @@ typedef int perform_job(const char *job, const struct perform_options *options,
 
 /* Those of resume and of abort. */
 struct choices {
-	int forget, keep_source, no_hook;
+	int forget, keep_source, no_hook, now;
 };
 
 /* The frame's options have been set up in table, out's group among them. */
@@ -112,6 +112,7 @@ static int work_on(perform_job *perform, struct frame *frame, const struct poptO
 		goto out;
 	frame->perform.forget = choices->forget;
 	frame->perform.no_hook = choices->no_hook;
+	frame->perform.now = choices->now;
 	/* Set in a file it is for moves that begin, and these have it in their plans. */
 	frame->perform.keep_source = choices->keep_source && !frame_is_default(frame, "keep-source");
 	ret = frame_start(frame);
@@ -133,6 +134,8 @@ int cmd_resume(const struct cmd *cmd, const struct globals *globals, int argc, c
 		  "neither wipe nor remove the source, whatever was planned", NULL },
 		{ "no-hook", '\0', POPT_ARG_NONE, &choices.no_hook, 0,
 		  "do not call the commands that the job was given by --hook", NULL },
+		{ "now", '\0', POPT_ARG_NONE, &choices.now, 0,
+		  "do not wait for the job's window, nor stop at its end, this time", NULL },
 		OUTPUT_GROUP(output),
 		POPT_AUTOHELP
 		POPT_TABLEEND

@@ -230,7 +230,7 @@ static int wait_for_turn(const char *state_dir, struct job *job,
 
 	if (terms_enter(state_dir, job, &terms, ret_ticket, err) < 0)
 		return -1;
-	return terms_wait(job, *ret_ticket, options->waits, err);
+	return terms_wait(job, *ret_ticket, options->now, options->waits, err);
 }
 
 /* Nothing has been done yet: give the job up again. */
@@ -307,7 +307,7 @@ int perform_move(const struct request *request, const struct perform_options *op
 		goto out;
 	/* From here on the job holds both ends, and waits for its turn. */
 	if (terms_enter(state_dir, &job, options->terms, &ticket, err) < 0 ||
-	    terms_wait(&job, ticket, options->waits, err) < 0) {
+	    terms_wait(&job, ticket, false, options->waits, err) < 0) {
 		/* Also for want of room in the state directory: there is a job, and it can go on later. */
 		err->class = ERR_STOPPED;
 		note_stop(&job, ret_report, err);

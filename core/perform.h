@@ -25,6 +25,7 @@ struct perform_options {
 	struct history_options history;
 	bool keep_source;		/* resume: neither wipe nor remove it, whatever was planned */
 	bool no_hook;			/* resume: without the commands that the job was given */
+	bool now;			/* resume: whatever its windows are */
 	bool forget;			/* abort: leave behind what cannot be reached */
 	uint64_t wait_ms;		/* for volumes that another job holds */
 	const struct terms *terms;	/* of a new job; NULL: none */

@@ -86,13 +86,25 @@ int terms_window(const char *windows, const char *object, struct err *err)
 	return 0;
 }
 
-int terms_wait(const struct job *job, struct ticket *ticket, void (*waits)(const char *what),
+static void next_of_window(const struct job *job, struct err *err)
+{
+	char *resume;
+
+	job_next_command(job->state_dir, "resume", job->id, err);
+	resume = text_copy(err->next);
+	err_next(err, "%s, with --now if it shall not wait for that", resume);
+	free(resume);
+}
+
+int terms_wait(const struct job *job, struct ticket *ticket, bool any_time, void (*waits)(const char *what),
 	       struct err *err)
 {
 	struct terms terms = terms_from_json(job->terms);
 
-	if (terms_window(terms.windows, job->id, err) < 0)
+	if (terms_window(any_time ? NULL : terms.windows, job->id, err) < 0) {
+		next_of_window(job, err);
 		return -1;
+	}
 	if (terms.nice && ioprio_idle() < 0)
 		log_info("cannot lower the I/O priority: %s", strerror(errno));
 	return limits_wait(ticket, waits, err);

@@ -40,8 +40,9 @@ int terms_enter(const char *state_dir, struct job *job, const struct terms *term
 /*
  * Go on once it may: ERR_STOPPED outside of its windows, and when asked to stop
  * while it waits.  From here on it stops by itself at the end of a window.
+ * any_time: it has none, this time.
  */
-int terms_wait(const struct job *job, struct ticket *ticket, void (*waits)(const char *what),
+int terms_wait(const struct job *job, struct ticket *ticket, bool any_time, void (*waits)(const char *what),
 	       struct err *err);
 
 /* Is now in the windows (NULL: always)?  ERR_STOPPED when not.  Stops us at their end. */

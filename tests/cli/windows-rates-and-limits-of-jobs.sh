@@ -41,6 +41,19 @@ is 'in the next window it goes on' "$status $(ls a)" '0 '
 is 'to its end' "$(sum_of b/v)" "$sum"
 
 fresh
+at 0 migrate -q --job-id $id --window='13:00-14:00' ./a/v ./b/
+has 'how it need not wait is said' "volmig resume $id, with --now"
+slow=1000000 at 0 resume -q --now $id &
+wait_until sh -c '"$1" status | grep -q " copying .*(running)"' - "$VOLMIG"
+kill -TERM "$("$VOLMIG" status --json | jq '.jobs[0].pid')"
+wait $!
+is 'with --now it goes on, and can be stopped' "$(sum_of a/v) $("$VOLMIG" status | grep -c ' copying ')" "$sum 1"
+at 0 resume -q $id
+is 'then it has its window again' "$status" 4
+slow=1000000 at 7198 resume -q --now $id
+is 'with --now the end of the window does not stop it' "$status $(sum_of b/v)" "0 $sum"
+
+fresh
 echo './a/v ./b/' >plan
 at 0 batch --window='Mon-Wed 00:00-24:00' plan
 is 'a batch outside of its windows' "$status $(ls b)" '4 '
