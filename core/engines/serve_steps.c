@@ -126,8 +126,11 @@ static enum step_result prove_run(struct step_context *ctx, struct err *err)
 	record->target.diskseq = now.diskseq;
 	if (hash_end(ctx, &target, leaves, "verify", "target", &opt, &result, err) < 0)
 		goto out;
+	/* The other side is told of it: silence means that we are gone. */
+	if (target.bytes > move->source.bytes)
+		monitor_phase(ctx->mon, "zero", target.bytes);
 	if (target.bytes > move->source.bytes &&
-	    block_verify_zero(&target, move->source.bytes, target.bytes, &opt, NULL, err) < 0) {
+	    block_verify_zero(&target, move->source.bytes, target.bytes, &opt, ctx->mon, err) < 0) {
 		if (err->class == ERR_FAILED && err->number == BLOCK_DIFFERS)
 			ret = STEP_UNDONE;
 		goto out;

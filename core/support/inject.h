@@ -30,6 +30,7 @@
  *   kill-detach:1          for an export: once its device is disconnected
  *   nbd-silence:N          a device of the kernel's waits for N seconds for its server
  *   serve-silence:N        the far side waits for N seconds for a word of the near one
+ *   far-limit:N            the far side may be silent for N milliseconds
  *   now:N                  the wall clock showed N seconds since the epoch when it was first asked
  *   kill-repoint:1         SIGKILL itself before a domain's definition gets its disk's new source
  *   kill-repoint:2         the same, right after it

@@ -10,6 +10,7 @@
 
 #include "support/clock.h"
 #include "support/err.h"
+#include "support/inject.h"
 #include "support/interrupt.h"
 #include "support/json.h"
 #include "support/log.h"
@@ -78,7 +79,9 @@ static int say_why(struct ssh *ssh, const char *host, struct err *err)
 		if (!why)
 			clock_sleep_ms(20);
 	}
-	err_set(err, ERR_STOPPED, host, "cannot reach volmig there: %s", why ? why : err->cause);
+	if (!why)
+		why = text_copy(err->cause);
+	err_set(err, ERR_STOPPED, host, "cannot reach volmig there: %s", why);
 	err->number = WIRE_LOST;
 	free(why);
 	return -1;
@@ -204,13 +207,15 @@ static int connect_to(const char *host, struct err *err)
 
 int far_ask(const char *host, json_t *request, struct monitor *mon, json_t **ret, struct err *err)
 {
+	uint64_t limit_ms = FAR_LIMIT_MS;
 	int r;
 
 	if (connect_to(host, err) < 0) {
 		json_decref(request);
 		return -1;
 	}
-	r = exchange(&line.wire, host, request, FAR_LIMIT_MS, mon, ret, err);
+	inject_number("far-limit", &limit_ms);
+	r = exchange(&line.wire, host, request, limit_ms, mon, ret, err);
 	line.said_ns = clock_ns();
 	/* After a lost line, or one that was left in the middle of an answer, there is no going on. */
 	if (r < 0 && (err->number == WIRE_LOST || err->class == ERR_STOPPED)) {

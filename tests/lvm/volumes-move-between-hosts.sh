@@ -63,6 +63,16 @@ refreshed() {
 	is "$1: what was carried" "$("$VOLMIG" copy --json --delta "$2" "$3" 2>"$scratch/output" | jq .copy.bytes_carried)" "$4"
 	is '... byte for byte' "$(sha256sum <"$5")" "$sum"
 }
+# What a larger volume there holds beyond the source's end is looked at for longer than it may be silent.
+sed 's,VOLMIG_STATE_DIR,VOLMIG_INJECT=slow:60000 &,; s,"'"$VOLMIG"'","'"$VOLMIG_INJECT_BIN"'",' "$scratch/there" >"$scratch/slowly"
+chmod +x "$scratch/slowly"
+lvchange -ay vg1/again
+head -c 1M /dev/urandom >"$scratch/small.img"
+ok 'the rest of a large volume there is proven, however long that takes' env VOLMIG_SSH="$scratch/slowly" \
+	VOLMIG_INJECT=far-limit:2500 timeout 120 "$VOLMIG_INJECT_BIN" copy -q --into-existing --stall-timeout=20s \
+	"$scratch/small.img" ssh://there/vg1/again
+is '... byte for byte' "$(head -c 1M /dev/vg1/again | sha256sum)" "$(sha256sum <"$scratch/small.img")"
+lvremove -qq -y vg1/again
 head -c 4096 /dev/urandom | dd of=/dev/vg0/web bs=1M seek=9 conv=fsync status=none
 sum=$(sha256sum </dev/vg0/web)
 lvchange -an vg0/thick

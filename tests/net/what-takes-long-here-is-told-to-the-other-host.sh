@@ -24,4 +24,16 @@ ok '... and the source gone' test ! -e "$src"
 is '... whose host has ended its part' "$(on b volmig status --json | jq -r '.jobs[-1].state')" cleaned
 ok '... nothing is left here' nothing_left a
 ok '... nothing is left there' nothing_left b
+
+# The other way round: one that greets, and then has nothing to say.
+cat >"$scratch/silent" <<-'SILENT'
+	#!/bin/sh
+	read -r hello
+	echo '{"ok":true,"volmig":"0","protocol":1,"host":"b"}'
+	exec sleep 30
+SILENT
+chmod +x "$scratch/silent"
+must_fail 3 'a host that says nothing is not waited for' env VOLMIG_SSH="$scratch/silent" \
+	VOLMIG_INJECT=far-limit:1000 timeout 20 "$VOLMIG_INJECT_BIN" copy --create ssh://b/x.img "$dir_a/z.img"
+has '... and why is said' 'b: cannot reach volmig there: no answer in time'
 done_testing
