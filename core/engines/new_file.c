@@ -170,6 +170,38 @@ static int carry_from_afar(struct step_context *ctx, int fd, struct err *err)
 }
 
 /*
+ * *ret_fd -1: it cannot be opened, or is no file any more; the copy finds that.
+ * Another file that has its name gives no attributes.
+ */
+static int open_source(const struct step_context *ctx, int *ret_fd, struct err *err)
+{
+	const struct facts *src = &ctx->move->source;
+	/* O_NONBLOCK: it may be a FIFO. */
+	int fd = open(src->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	struct err ignored = ERR_INIT;
+	struct facts now = { 0 };
+	char *other = NULL;
+
+	*ret_fd = -1;
+	if (fd >= 0 && volume_identify(fd, src->path, &now, &ignored) == 0) {
+		other = facts_not_same_file(src, &now, ctx->same_boot);
+		if (!other) {
+			*ret_fd = fd;
+			fd = -1;		/* handed over */
+		}
+	}
+	if (other)
+		err_set(err, ERR_REFUSED, src->path, "is not what it was: %s", other);
+	if (fd >= 0)
+		close(fd);
+	facts_free(&now);
+	if (!other)
+		return 0;
+	free(other);
+	return -1;
+}
+
+/*
  * Owner, attributes and mode of the source, before the first byte is written,
  * but that the owner can write to it until it is published.
  */
@@ -193,8 +225,8 @@ static int carry_over(struct step_context *ctx, int fd, struct err *err)
 				"owner %u could not be kept", src->uid));
 		group_kept = fchown(fd, (uid_t)-1, src->gid) == 0;
 	}
-	/* O_NONBLOCK: it may have become a FIFO since, which the copy finds. */
-	source = open(src->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	if (open_source(ctx, &source, err) < 0)
+		return -1;
 	if (source >= 0) {
 		acl_kept = copy_xattrs(source, fd, group_kept, &ctx->record->notes);
 		close(source);

@@ -106,6 +106,15 @@ for hook in pre-create-file pre-copy; do
 	settles "moved away at $hook" early 1 'a/v: cannot open it for reading' $hook 'mv a/v away/'
 done
 
+# Another file has its name only while the new one is made: that gives nothing of its own.
+fresh
+run "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ --hook 'case $1 in
+pre-create-file) mv a/v away/v; cp away/v a/v; chmod 666 a/v ;;
+post-create-file) mv away/v a/v ;;
+esac'
+is 'another file that has its name for a moment is refused' "$status $(ls -A b)" '3 '
+has 'and named' 'a/v: is not what it was: another inode'
+
 # The job was stopped before the copy, and is given up when the source is gone.
 given_up() {
 	fresh
