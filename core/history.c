@@ -52,20 +52,22 @@ static void add(json_t *totals, const char *key, double value)
 	json_put(totals, key, json_real(json_number_value(json_object_get(totals, key)) + value));
 }
 
-static json_t *totals_read(const char *state_dir)
+/* What makes no sense is replaced by the next totals, so it is told of once. */
+static json_t *totals_read(const char *path)
 {
-	char *path = text_format("%s/totals.json", state_dir);
-	json_t *totals = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	json_error_t why;
+	json_t *totals = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
 
-	free(path);
 	if (json_is_object(totals))
 		return totals;
+	if (totals || json_error_code(&why) != json_error_cannot_open_file || access(path, F_OK) == 0)
+		log_warning("%s: holds no totals: all is counted from 0 again", path);
 	json_decref(totals);
 	return json_object();
 }
 
-/* All of text, under that name or not at all. */
-static int replace(const char *path, const char *text, mode_t mode)
+/* All of text, under that name or not at all; durable: whatever happens, also to the machine. */
+static int replace(const char *path, const char *text, mode_t mode, bool durable)
 {
 	char *new_path = text_format("%s.%d.new", path, (int)getpid());
 	int fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -73,6 +75,8 @@ static int replace(const char *path, const char *text, mode_t mode)
 
 	if (fd >= 0 && (write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchmod(fd, mode) < 0))
 		error = errno ? errno : EIO;
+	if (!error && durable && fdatasync(fd) < 0)
+		error = errno;
 	if (fd >= 0 && close(fd) < 0)
 		error = errno;
 	if (!error && rename(new_path, path) < 0)
@@ -147,7 +151,7 @@ static void write_metrics(const char *state_dir, const char *path, const json_t 
 		"volmig_written_timestamp_seconds %lld\n", (long long)time(NULL));
 	fclose(out);
 	/* Whoever collects it runs as somebody else. */
-	error = replace(path, text, 0644);
+	error = replace(path, text, 0644, false);
 	if (error)
 		log_warning("%s: cannot write the metrics: %s", path, strerror(error));
 	free(text);
@@ -164,7 +168,8 @@ static void count(const char *state_dir, const struct history_options *options,
 
 	if (lock < 0)
 		return;
-	totals = totals_read(state_dir);
+	path = text_format("%s/totals.json", state_dir);
+	totals = totals_read(path);
 	if (receipt) {
 		add(totals, json_get_string(receipt, "state") ?: "cleaned", 1);
 		for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
@@ -175,9 +180,8 @@ static void count(const char *state_dir, const struct history_options *options,
 	}
 	if (failure)
 		add(totals, err_class_name(failure->class), 1);
-	path = text_format("%s/totals.json", state_dir);
 	text = json_dumps(totals, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	if (!text || replace(path, text, 0600) != 0)
+	if (!text || replace(path, text, 0600, true) != 0)
 		log_warning("%s: cannot write it; the metrics miss a job", path);
 	write_metrics(state_dir, options->metrics, totals);
 	free(text);

@@ -53,6 +53,26 @@ ok "anybody can read it" test "$(stat -c %a "$metrics")" = 644
 is "one that cannot be written fails no move" $? 0
 ok "but is warned of" grep -q 'warning: .*cannot write the metrics' "$scratch/stderr"
 
+# warned WANTED: a command ends well, and warns of the totals so often.
+warned() {
+	"$VOLMIG" copy --create --metrics "$metrics" ./a/v ./b/t >/dev/null 2>"$scratch/stderr" || echo "status $?"
+	rm b/t
+	[ "$(grep -c 'totals.json: holds no totals' "$scratch/stderr")" = "$1" ] || echo "not $1 warnings"
+	"$VOLMIG" status >/dev/null || echo "status: $?"
+	valid "$metrics"
+}
+cp "$VOLMIG_STATE_DIR/totals.json" "$scratch/totals"
+for text in '' '{"cleaned":1' '[1]' '\0\0\0'; do
+	printf '%b' "$text" >"$VOLMIG_STATE_DIR/totals.json"
+	settles "totals that are '$text' are told of" warned 1
+	settles 'once' warned 0
+	is 'and counting goes on' "$(value 'volmig_jobs_ended_total{state="cleaned"}')" 2
+done
+cp "$scratch/totals" "$VOLMIG_STATE_DIR/totals.json"
+grep -l '"./b/t"' "$VOLMIG_STATE_DIR"/jobs/*/journal.jsonl | while read -r journal; do
+	rm -r "${journal%/*}"
+done
+
 # --- receipts
 
 for n in 1 2 3 4; do
