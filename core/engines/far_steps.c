@@ -129,15 +129,22 @@ out:
 	return result;
 }
 
+/* What was copied there may be all that there is. */
+static int prepare_may_undo(struct step_context *ctx, struct err *err)
+{
+	if (ctx->move->far.is_source || ctx->forget || !ctx->record->target.kind ||
+	    step_source_stands(ctx, ctx->record->target.path, err) == 0)
+		return 0;
+	return err_next(err, "bring it back, then volmig abort %s; or save what you need there, then volmig abort --forget %s",
+			ctx->job_id, ctx->job_id);
+}
+
 static int prepare_undo(struct step_context *ctx, struct err *err)
 {
 	const char *host = ctx->move->far.host;
 
-	/* What was copied there may be all that there is. */
-	if (!ctx->move->far.is_source && !ctx->forget && ctx->record->target.kind &&
-	    step_source_stands(ctx, ctx->record->target.path, err) < 0)
-		return err_next(err, "bring it back, then volmig abort %s; or save what you need there, then volmig abort --forget %s",
-				ctx->job_id, ctx->job_id);
+	if (prepare_may_undo(ctx, err) < 0)
+		return -1;
 	if (far_ask_job(host, ctx->job_id, request("abort"), UNDO_MS, NULL, NULL, err) == 0) {
 		if (!ctx->move->far.is_source)
 			facts_free(&ctx->record->target);
@@ -170,6 +177,7 @@ const struct step_ops prepare_far_step = {
 	.state	= "prepared",
 	.run	= prepare_run,
 	.undo	= prepare_undo,
+	.may_undo = prepare_may_undo,
 	.object	= far_path,
 };
 

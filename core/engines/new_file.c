@@ -422,21 +422,46 @@ static int has_temp(struct step_context *ctx, int dir, struct err *err)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && looks_unwritten(ctx, &st);
 }
 
+/* Which of its names does what the job made have?  -1: that cannot be told, or it may not be removed. */
+static int find_removable(struct step_context *ctx, int dir, bool *ret_temp, bool *ret_final, struct err *err)
+{
+	int temp = has_temp(ctx, dir, err);
+	int final = temp < 0 ? -1 : new_file_is_target(ctx, dir, ctx->move->name, err);
+
+	if (final < 0)
+		return -1;
+	/* Before create-file was done there is nothing in it. */
+	if ((temp || final) && ctx->record->target.kind &&
+	    new_file_source_stands(ctx, temp ? move_temp_path : move_final_path, err) < 0)
+		return -1;
+	*ret_temp = temp;
+	*ret_final = final;
+	return 0;
+}
+
+/* What would be refused in the end is before anything is taken back, so that the job can still go on. */
+static int create_may_undo(struct step_context *ctx, struct err *err)
+{
+	bool temp, final;
+	int dir, ret;
+
+	if (new_file_open_dir(ctx, &dir, err) < 0)
+		return ctx->forget ? 0 : new_file_forget(ctx, err);
+	ret = find_removable(ctx, dir, &temp, &final, err);
+	close(dir);
+	return ret;
+}
+
 /* Remove what the job made, under either of its names. */
 static int create_undo(struct step_context *ctx, struct err *err)
 {
 	const struct move *move = ctx->move;
-	int dir, temp, final, ret = -1;
+	bool temp, final;
+	int dir, ret = -1;
 
 	if (new_file_open_dir(ctx, &dir, err) < 0)
 		return new_file_forget(ctx, err);
-	temp = has_temp(ctx, dir, err);
-	final = temp < 0 ? -1 : new_file_is_target(ctx, dir, move->name, err);
-	if (final < 0)
-		goto out;
-	/* Before create-file was done there is nothing in it. */
-	if ((temp || final) && ctx->record->target.kind &&
-	    new_file_source_stands(ctx, temp ? move_temp_path : move_final_path, err) < 0)
+	if (find_removable(ctx, dir, &temp, &final, err) < 0)
 		goto out;
 	if ((temp && unlinkat(dir, move->temp_name, 0) < 0 && errno != ENOENT) ||
 	    (final && unlinkat(dir, move->name, 0) < 0 && errno != ENOENT)) {
@@ -459,5 +484,6 @@ const struct step_ops create_file_step = {
 	.state	= "prepared",
 	.run	= create_run,
 	.undo	= create_undo,
+	.may_undo = create_may_undo,
 	.object	= move_temp_path,
 };

@@ -88,6 +88,39 @@ settles 'moved away in phase verify' away 'the source has gone since it was copi
 settles 'replaced in phase verify' away 'the source is not the volume that was copied' \
 	'mv a/v away/ && image a/v'
 
+# An abort that is refused has taken nothing back: once the source is there again the job can go on.
+back_again() {
+	fresh
+	run "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ --hook "[ \$1 != $1 ]"
+	mv a/v away/
+	run "$VOLMIG" abort -q $id
+	[ $status = 3 ] || echo "abort: status $status"
+	one_line_of_error
+	[ "$(ls -A b)" = "${2:-.volmig-$id}" ] || echo "in b: $(ls -A b)"
+	mv away/v a/
+	"$VOLMIG" resume -q --no-hook $id || echo "resume: status $?"
+	[ "$(sum_of b/v)" = "$sum" ] && [ ! -e a/v ] || echo 'it has not moved'
+	nothing_left a b
+}
+settles 'aborted in vain before verify it goes on' back_again pre-verify
+settles 'aborted in vain before publish it goes on' back_again pre-publish
+settles 'aborted in vain before the commit it goes on' back_again pre-commit v
+
+# The destination's directory is away: the same.
+directory_back_again() {
+	fresh
+	run "$VOLMIG" migrate -q --job-id $id ./a/v ./b/ --hook '[ $1 != pre-publish ]'
+	mv b away/
+	run "$VOLMIG" abort -q $id
+	[ $status != 0 ] || echo 'abort: status 0'
+	one_line_of_error
+	mv away/b .
+	"$VOLMIG" resume -q --no-hook $id || echo "resume: status $?"
+	[ "$(sum_of b/v)" = "$sum" ] && [ ! -e a/v ] || echo 'it has not moved'
+	nothing_left a b
+}
+settles 'aborted in vain without the directory it goes on' directory_back_again
+
 # The same before its first byte was read: the copy is empty, nobody needs it.
 # early STATUS PATTERN HOOK COMMAND
 early() {

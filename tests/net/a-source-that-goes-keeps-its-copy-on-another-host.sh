@@ -28,6 +28,11 @@ gone() {
 gone "$src" 1 verify
 mv "$scratch/away" "$src"
 ok '... with its source back it is' on a volmig abort -q "${id}1"
+gone "$src" 6 verify
+mv "$scratch/away" "$src"
+ok '... nor in part: with its source back it goes on' on a volmig resume -q --no-hook "${id}6"
+ok '... to its end' cmp "$scratch/data" "$dir_b/x.img"
+rm "$dir_b/x.img"
 gone "$dir_a/d" 2 publish-far
 ok '... or when that is said' on a volmig abort -q --forget "${id}2"
 
@@ -59,6 +64,13 @@ kept 3
 start_sshd b
 ok '... with both back it is' on a volmig abort -q "${id}3"
 ok '... and the source is whole' cmp "$scratch/data" "$there"
+stopped 5
+kill "$sshd_b"
+must_fail 3 '... when its host cannot be asked it is not undone' on a volmig abort -q "${id}5"
+start_sshd b
+ok '... and nothing of it is: with the host back it goes on' on a volmig resume -q --no-hook "${id}5"
+ok '... to its end' cmp "$scratch/data" "$dir_a/x.img"
+rm "$dir_a/x.img"
 stopped 4
 rm "$there"
 ok '... or when that is said' on a volmig abort -q --forget "${id}4"
