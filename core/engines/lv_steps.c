@@ -160,29 +160,51 @@ static int check_unused(const struct lv_facts *lv, const char *name, struct err 
 	return ret;
 }
 
-static int create_undo(struct step_context *ctx, struct err *err)
+/* What the job has made, or NULL; -1 where that may not be removed. */
+static int find_removable(struct step_context *ctx, struct lv_facts **ret_lv, struct err *err)
 {
 	struct lv_facts *lv = NULL;
 	char *copy = NULL;
 	int ret = -1;
 
+	*ret_lv = NULL;
 	if (find_ours(ctx, NULL, &lv, err) < 0)
 		return ctx->forget ? 0 : -1;
 	if (!lv)
 		return 0;
+	copy = text_format("%s/%s", lv->vg_name, lv->name);
 	if (!is_recorded(ctx, lv)) {
 		err_set(err, ERR_REFUSED, lv->name, "has this job's tag, but is not what the job has made");
 		err_next(err, "take the tag away (lvchange --deltag), then abort again");
-		goto out;
+	} else if (!ctx->record->target.kind || step_source_stands(ctx, copy, err) == 0) {
+		/* Before it was recorded nothing was written to it. */
+		*ret_lv = lv;
+		lv = NULL;
+		ret = 0;
 	}
-	copy = text_format("%s/%s", lv->vg_name, lv->name);
-	/* Before it was recorded nothing was written to it. */
-	if ((ctx->record->target.kind && step_source_stands(ctx, copy, err) < 0) ||
-	    check_unused(lv, lv->name, err) < 0 || lv_remove(lv, err) < 0)
-		goto out;
-	ret = 0;
-out:
 	free(copy);
+	lv_facts_free(lv);
+	return ret;
+}
+
+/* Before anything is taken back, so that the job can still go on. */
+static int create_may_undo(struct step_context *ctx, struct err *err)
+{
+	struct lv_facts *lv;
+	int ret = find_removable(ctx, &lv, err);
+
+	lv_facts_free(lv);
+	return ret;
+}
+
+static int create_undo(struct step_context *ctx, struct err *err)
+{
+	struct lv_facts *lv;
+	int ret = find_removable(ctx, &lv, err);
+
+	/* Its users are looked for when the definition of a domain has been taken back. */
+	if (lv && (check_unused(lv, lv->name, err) < 0 || lv_remove(lv, err) < 0))
+		ret = -1;
 	lv_facts_free(lv);
 	return ret;
 }
@@ -192,6 +214,7 @@ const struct step_ops create_lv_step = {
 	.state	= "prepared",
 	.run	= create_run,
 	.undo	= create_undo,
+	.may_undo = create_may_undo,
 	.object	= move_written_path,
 };
 

@@ -52,6 +52,16 @@ for step in verify publish commit; do
 	lvremove -qq -y g0/v
 	kept
 done
+for step in verify commit; do
+	cp original a/v
+	stopped_before $step ./a/v
+	mv a/v away
+	must_fail 3 'without its source abort takes nothing back' "$VOLMIG" abort -q "$id"
+	mv away a/v
+	ok '... so the job goes on with it' "$VOLMIG" resume -q --no-hook "$id"
+	ok '... to its end' cmp -n 8388608 /dev/g1/w original
+	lvremove -qq -y g1/w
+done
 cp original a/v
 stopped_before verify ./a/v
 ok 'with its source there it is removed' "$VOLMIG" abort -q "$id"
