@@ -19,6 +19,7 @@
 #include "support/clock.h"
 #include "support/err.h"
 #include "support/json.h"
+#include "sys/qemu_daemon.h"
 #include "sys/squeeze.h"
 #include "sys/uuid.h"
 #include "sys/zstd.h"
@@ -112,6 +113,39 @@ static const struct facts *served(const struct job *job)
 	return facts_is_far(&job->plan.move.destination) ? &job->plan.move.source : &job->record.target;
 }
 
+/*
+ * Without QEMU every answer of nbdkit would be an error, which is taken for the
+ * volume's.  It is the connection that is lost: so nbdkit, which will be in our
+ * place and looks after no children, is ended with it, by a process that waits
+ * for either.
+ */
+static int end_with(pid_t daemon, struct err *err)
+{
+	struct pollfd ends[] = {
+		{ .fd = pidfd_open(daemon, 0), .events = POLLIN },
+		{ .fd = pidfd_open(getpid(), 0), .events = POLLIN },
+	};
+	pid_t pid = ends[0].fd < 0 || ends[1].fd < 0 ? -1 : fork();
+
+	if (pid == 0) {
+		/* None of our descriptors, for the channel ends when we do. */
+		if (dup2(ends[0].fd, 0) < 0 || dup2(ends[1].fd, 1) < 0 || close_range(2, ~0U, 0) < 0)
+			_exit(1);
+		ends[0].fd = 0;
+		ends[1].fd = 1;
+		while (poll(ends, 2, -1) < 0 && errno == EINTR)
+			;
+		pidfd_send_signal(ends[1].fd, SIGKILL, NULL, 0);
+		_exit(0);
+	}
+	if (pid < 0)
+		err_sys(err, errno, NULL, "cannot watch over QEMU");
+	for (size_t i = 0; i < 2; i++)
+		if (ends[i].fd >= 0)
+			close(ends[i].fd);
+	return pid < 0 ? -1 : 0;
+}
+
 /* Which volume of the job is it, and may it be opened so now?  *ret_socket: of QEMU that has opened it, or -1. */
 static int open_volume(const struct session *session, const struct job *job, bool write,
 		       struct volume *vol, int *ret_socket, struct err *err)
@@ -129,7 +163,8 @@ static int open_volume(const struct session *session, const struct job *job, boo
 		return refuse_now(err, job->id, "nobody has the job's control channel");
 	/* It dies with us, also when we are nbdkit. */
 	if (qemu_is_image(facts))
-		return qemu_serve(facts, write, move->stall_ms, true, &daemon, ret_socket, NULL, err);
+		return qemu_serve(facts, write, move->stall_ms, true, &daemon, ret_socket, NULL, err) < 0 ? -1 :
+		       end_with(qemu_daemon_pid(daemon), err);
 	return volume_open(vol, facts, write ? OPEN_WRITE : OPEN_READ, job->same_boot, err);
 }
 

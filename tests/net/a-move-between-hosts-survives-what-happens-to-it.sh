@@ -4,7 +4,7 @@
 # damaged: the move goes on by itself or can be resumed, the source is whole, and nothing is left in the end.
 . "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib.sh"
 . "$TOP/tests/hosts.sh"
-requires jq mount truncate
+requires jq mount truncate qemu-img qemu-storage-daemon
 
 # A small disk, which the host's sshd has to see from the beginning.
 mkdir "$scratch/small"
@@ -42,7 +42,13 @@ ends() {
 }
 
 moved() {
-	is '... byte for byte' "$(sha256sum <"$dst")" "$sum"
+	case $dst in
+	*.qcow2)
+		qemu-img convert -q -f qcow2 -O raw "$dst" "$scratch/raw"
+		is '... byte for byte' "$(sha256sum <"$scratch/raw")" "$sum"
+		;;
+	*) is '... byte for byte' "$(sha256sum <"$dst")" "$sum" ;;
+	esac
 	ok '... and the source is gone' test ! -e "$src"
 	ok '... nothing is left here' nothing_left a
 	ok '... nothing is left there' nothing_left b
@@ -90,6 +96,31 @@ begin
 pkill_there 'serve --stdio'
 ends 0 'volmig serve is killed, and who watches over its lease: it goes on by itself'
 moved
+
+# An image there is QEMU's, which has to let go of it before the next one can have it.
+dst=$dir_b/web.qcow2 there=ssh://10.77.0.2/qcow2:$dir_b/
+begin
+link b down
+sleep 5
+link b up
+ends 0 'into an image, the link is down for 5 s: it goes on by itself'
+moved
+
+begin --stall-timeout=20s
+link b down
+ends 4 'into an image, the link stays down: it stops, resumable'
+ok '... the source is whole' cmp -s "$src" "$scratch/data"
+link b up
+ok '... with it it is resumed' on a volmig resume "$(job_of)"
+moved
+
+for program in nbdkit qemu-storage-daemon 'serve --stdio'; do
+	begin
+	pkill_there "$program"
+	ends 0 "into an image, $program is killed there: it goes on by itself"
+	moved
+done
+dst=$dir_b/web.img there=ssh://10.77.0.2/$dir_b/
 
 fresh
 must_fail 1 'a byte is damaged on its way: it is noticed' \
