@@ -66,6 +66,19 @@ static bool is_scheme(const char *name)
 	return name[length] == ':' || (name[length] == '+' && strstr(name, "://"));
 }
 
+/* at: what stands in text for the volume, and is of a kind that is not served. */
+static int refuse_scheme(struct err *err, const char *text, const char *at)
+{
+	/* Its bytes would only take the long way round. */
+	if (!strncmp(at, "rbd:", 4)) {
+		err_set(err, ERR_USAGE, text, "images of a Ceph cluster are not served by another host: this one can "
+			"reach the cluster itself");
+		return err_next(err, "write %s, with the cluster's ceph.conf and keyring on this host", at);
+	}
+	return bad(err, text, "only files, images by their absolute paths, block devices and logical volumes of "
+		   "another host can be named");
+}
+
 static int parse_host(const char *text, const char *at, size_t length, struct far_host *host,
 		      struct err *err)
 {
@@ -122,7 +135,7 @@ int far_name_parse(const char *text, bool is_place, struct far_host *ret_host, c
 	at = slash + 1;
 	if (is_scheme(at)) {
 		far_host_free(&host);
-		return bad(err, text, "only files, images by their absolute paths, block devices and logical volumes of another host can be named");
+		return refuse_scheme(err, text, at);
 	}
 	*ret_name = *at == '/' || has_prefix(at) || is_group_form(at, is_place) ?
 		    text_copy(at) : text_format("/%s", at);

@@ -61,6 +61,7 @@ rm "$dir_b"/*
 
 # What is not served.
 must_fail 2 'RBD images of another host are not named' on a volmig migrate "$src" 'ssh://10.77.0.2/rbd:rbd/web'
+has '... and how they are instead' 'write rbd:rbd/web, '
 must_fail 2 'nor are images by relative paths' on a volmig migrate "$src" 'ssh://10.77.0.2/qcow2:web.qcow2'
 allow b --allow "$dir_b"
 mkdir "$scratch/secret"
@@ -73,11 +74,46 @@ ok '... nothing of it has come' test ! -e "$dir_a/over.img"
 rm "$dir_b"/*
 allow b
 
+# What no copy has, or what stands on it, keeps an image there as it does here.
+qemu-img convert -q -f raw -O qcow2 "$src" "$dir_b/base.qcow2"
+qemu-img snapshot -c before "$dir_b/base.qcow2"
+must_fail 3 'one with snapshots is not removed there' \
+	on a volmig migrate "ssh://10.77.0.2/qcow2:$dir_b/base.qcow2" "$dir_a/from.img"
+has '... it says so' 'has snapshots'
+ok '... a copy is told of them' on a volmig copy --create "ssh://10.77.0.2/qcow2:$dir_b/base.qcow2" "$dir_a/from.img"
+has '... that it has none' 'the copy has none of them'
+ok '... it is the same' cmp -s "$src" "$dir_a/from.img"
+qemu-img snapshot -d before "$dir_b/base.qcow2"
+qemu-img create -q -f qcow2 -b "$dir_b/base.qcow2" -F qcow2 "$dir_b/over.qcow2"
+must_fail 3 'nor is one that another stands on' \
+	on a volmig migrate "ssh://10.77.0.2/qcow2:$dir_b/base.qcow2" "$dir_a/from2.img"
+has '... it names that' over.qcow2
+must_fail 3 'one that stands on another is not written to' \
+	on a volmig copy --into-existing "$src" "ssh://10.77.0.2/qcow2:$dir_b/over.qcow2"
+rm "$dir_b"/* "$dir_a/from.img"
+
 # This side dies in the middle; it goes on.
 ok 'this side is killed in the copy' killed kill-at-byte 101711872 "$src" "$there"
 ok '... no QEMU is left there' wait_until no_qemu b
 ok '... it goes on' on a volmig resume -q "$(unfinished a)"
 is '... byte for byte' "$(raw_sum "$dst")" "$sum"
 clean
+
+# This side dies and does not come back before the lease is over: nothing is left there.
+allow b --lease=1s
+mv "$scratch/raw" "$scratch/kept"
+for where in kill-after-record:5 kill-at-byte:101711872; do
+	cp --sparse=always "$scratch/kept" "$src"
+	rm -f "$dst"
+	ok "this side is killed and stays away ($where)" killed "${where%:*}" "${where#*:}" "$src" "$there"
+	ok '... the other one ends its part' wait_until all_ended
+	ok '... no QEMU is left there' wait_until no_qemu b
+	is '... no image' "$(ls -A "$dir_b")" ''
+	is '... the source is whole' "$(sha256sum <"$src")" "$sum"
+	job=$(unfinished a)
+	on a volmig abort -q "$job" >"$scratch/output" 2>&1 || diag "$(cat "$scratch/output")"
+	on a volmig doctor --fix >"$scratch/output" 2>&1
+	clean
+done
 
 done_testing
