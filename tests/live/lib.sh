@@ -233,8 +233,14 @@ intact() {
 	"$LIVE_TOOLS/verify" "$2" "$(blocks_of "$1")" "$(acked "$1")"
 }
 
-# loop_device FILE: a loop device over it until the script ends, in $loop.
+# release_loop DEVICE INODE: if it is still over that file, and not somebody else's by now.
+release_loop() {
+	[ "$(losetup -n -O BACK-INO "$1" | tr -d ' ')" != "$2" ] || losetup -d "$1"
+}
+
+# loop_device FILE: a loop device over it until the script ends, in $loop.  libvirt and
+# QEMU want one of the host's: a free one is taken, as anybody would.
 loop_device() {
 	loop=$(losetup -f --show "$1") || return 1
-	at_exit "losetup -d '$loop'"
+	at_exit "release_loop '$loop' '$(stat -c %i "$1")'"
 }
