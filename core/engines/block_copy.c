@@ -72,6 +72,8 @@ static int next_hole(struct copy *c, struct item *item, uint64_t end, bool both,
 		end = min_u64(end, from + LEAF_BYTES);
 		item->write_zeroes = true;
 		item->write = whole(c, end - from);
+		if (c->knows == BLOCK_KNOWS_DESTINATION)
+			c->rewritten += end - from;
 	}
 	item->length = end - from;
 	if (c->sparse) {
