@@ -19,6 +19,7 @@
 #include "sys/ssh.h"
 #include "sys/wire.h"
 #include "volumes/far_name.h"
+#include "volumes/qemu.h"
 #include "volumes/volume.h"
 
 #define PROTOCOL 1			/* SERVE_PROTOCOL of serve.h, which is above us */
@@ -409,7 +410,9 @@ void far_facts(const char *host, const char *spec, struct facts *far, struct fac
 	*ret = (struct facts){
 		.spec = text_copy(spec),
 		.kind = there->kind ? ssh_volume_ops.kind : NULL,
-		.path = text_format(FAR_NAME_PREFIX "%s%s%s", host, *there->path == '/' ? "" : "/", there->path),
+		/* By this name it is looked at again: an image as one, not as the file that it is in. */
+		.path = text_format(FAR_NAME_PREFIX "%s%s%s%s%s", host, *there->path == '/' && !there->qemu ? "" : "/",
+				    there->qemu ? there->qemu->driver : "", there->qemu ? ":" : "", there->path),
 		.host = text_copy(host),
 		.far = there,
 		.bytes = there->bytes,

@@ -72,6 +72,18 @@ must_fail 3 'what an image stands on has to be in a place that is served' \
 has '... it says so' 'is not in a place that volmig serves'
 ok '... nothing of it has come' test ! -e "$dir_a/over.img"
 rm "$dir_b"/*
+
+# stopped_copy: of an image there, after its first MiB.
+stopped_copy() {
+	on a env "VOLMIG_INJECT=write-eio:$((40 * 1048576))" "$VOLMIG_INJECT_BIN" --connect none copy --create \
+		"ssh://10.77.0.2/qcow2:$dir_b/web.qcow2" "$dir_a/new.img"
+}
+qemu-img create -q -f qcow2 "$dir_b/web.qcow2" 64M
+qemu-io -c 'write -P 7 39M 2M' "$dir_b/web.qcow2" >/dev/null
+must_fail 4 'a copy out of an image is stopped' stopped_copy
+ok '... and taken back, for the image is the one that it was' on a volmig abort -q "$(unfinished a)"
+is '... nothing of it is left' "$(find "$dir_a" -name '.volmig*')" ''
+rm "$dir_b"/*
 allow b
 
 # What no copy has, or what stands on it, keeps an image there as it does here.
