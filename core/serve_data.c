@@ -163,8 +163,8 @@ static int open_volume(const struct session *session, const struct job *job, boo
 		return refuse_now(err, job->id, "nobody has the job's control channel");
 	/* It dies with us, also when we are nbdkit. */
 	if (qemu_is_image(facts))
-		return qemu_serve(facts, write, move->stall_ms, true, &daemon, ret_socket, NULL, err) < 0 ? -1 :
-		       end_with(qemu_daemon_pid(daemon), err);
+		return qemu_serve(facts, write, move->stall_ms, true, &daemon, ret_socket, NULL, err) < 0 ||
+		       serve_check_image(session, facts, err) < 0 ? -1 : end_with(qemu_daemon_pid(daemon), err);
 	return volume_open(vol, facts, write ? OPEN_WRITE : OPEN_READ, job->same_boot, err);
 }
 

@@ -32,6 +32,9 @@ int serve_plan(const struct session *session, const struct wanted *wanted, const
 /* What a volume is that may become a source. */
 int serve_look(const struct session *session, const char *name, struct facts *ret, struct err *err);
 
+/* Does an image that is open still stand on nothing but what may be served?  Its header may have changed since the plan. */
+int serve_check_image(const struct session *session, const struct facts *facts, struct err *err);
+
 /* Is the job where its bytes are moved?  ERR_REFUSED if not. */
 bool serve_moves_bytes(const struct job *job, struct err *err);
 

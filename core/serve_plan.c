@@ -104,6 +104,25 @@ int serve_look(const struct session *session, const char *name, struct facts *re
 	return 0;
 }
 
+int serve_check_image(const struct session *session, const struct facts *facts, struct err *err)
+{
+	struct facts now = { 0 };
+	int ret;
+
+	if (!session->options->allow || !session->options->allow->count)
+		return 0;
+	now.path = text_copy(facts->path);
+	now.qemu = text_alloc(1, sizeof(*now.qemu));
+	now.qemu->driver = facts->qemu->driver;
+	ret = qemu_look_at_header(&now, err);
+	if (ret == 0 && now.qemu->unusable)
+		ret = err_set(err, ERR_REFUSED, now.path, "is not what it was: %s", now.qemu->unusable);
+	else if (ret == 0 && !is_allowed(session, &now))
+		ret = refuse_place(now.path, err);
+	facts_free(&now);
+	return ret;
+}
+
 int serve_plan(const struct session *session, const struct wanted *wanted, const char *id,
 	       unsigned flags, struct plan *ret_plan, struct err *err)
 {

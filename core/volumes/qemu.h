@@ -94,6 +94,9 @@ int look_for_qemu(const struct spec *spec, unsigned flags, struct facts *facts, 
 /* The same for what was looked at before. */
 int look_at_qemu_again(const struct facts *was, unsigned flags, struct facts *facts, struct err *err);
 
+/* What the header of the image at facts->path, of the driver in facts->qemu, says of it, and of what it stands on. */
+int qemu_look_at_header(struct facts *facts, struct err *err);
+
 /* An image file at a path recorded earlier, as volume_inspect_path(); another file there is no error. */
 int qemu_inspect_path(const char *driver, const char *path, unsigned flags, struct facts *ret_facts,
 		      struct err *err);

@@ -112,10 +112,31 @@ static int look_inside_by_qemu(unsigned flags, struct facts *facts, struct err *
 	return ret;
 }
 
+int qemu_look_at_header(struct facts *facts, struct err *err)
+{
+	struct qemu_facts *qemu = facts->qemu;
+	struct qemu_image image = { 0 };
+
+	if (qemu_img_look(qemu->driver, facts->path, &image, err) < 0)
+		return -1;
+	facts->bytes = image.bytes;
+	qemu->cluster = image.cluster;
+	qemu->snapshots = image.snapshots;
+	qemu->unusable = image.unusable;
+	image.unusable = NULL;
+	for (size_t i = 0; i < image.chain.count; i++) {
+		char resolved[PATH_MAX];
+
+		text_list_add(&qemu->chain, text_copy(
+			realpath(image.chain.items[i], resolved) ? resolved : image.chain.items[i]));
+	}
+	qemu_image_free(&image);
+	return 0;
+}
+
 /* An image file that exists, at the canonical facts->path. */
 static int look_at_image(const char *driver, unsigned flags, struct facts *facts, struct err *err)
 {
-	struct qemu_image image = { 0 };
 	char *slash;
 	int ret = -1, fd = open(facts->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
@@ -130,24 +151,12 @@ static int look_at_image(const char *driver, unsigned flags, struct facts *facts
 		     text_format("%.*s", (int)(slash - facts->path), facts->path);
 	if (look_at_directory(facts, err) < 0)
 		goto out;
-	image.bytes = flags & INSPECT_OUTSIDE ? size_by_header(fd, driver) : 0;
+	facts->bytes = flags & INSPECT_OUTSIDE ? size_by_header(fd, driver) : 0;
 	/* Before users are looked for: qemu-img would be one. */
-	if (!image.bytes && qemu_img_look(driver, facts->path, &image, err) < 0)
+	if (!facts->bytes && qemu_look_at_header(facts, err) < 0)
 		goto out;
-	facts->bytes = image.bytes;
-	facts->qemu->cluster = image.cluster;
-	facts->qemu->snapshots = image.snapshots;
-	facts->qemu->unusable = image.unusable;
-	image.unusable = NULL;
-	for (size_t i = 0; i < image.chain.count; i++) {
-		char resolved[PATH_MAX];
-
-		text_list_add(&facts->qemu->chain, text_copy(
-			realpath(image.chain.items[i], resolved) ? resolved : image.chain.items[i]));
-	}
 	ret = 0;
 out:
-	qemu_image_free(&image);
 	close(fd);
 	if (ret == 0 && (flags & INSPECT_USES)) {
 		users_of_image(flags, facts);

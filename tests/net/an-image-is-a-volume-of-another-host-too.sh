@@ -83,6 +83,15 @@ qemu-io -c 'write -P 7 39M 2M' "$dir_b/web.qcow2" >/dev/null
 must_fail 4 'a copy out of an image is stopped' stopped_copy
 ok '... and taken back, for the image is the one that it was' on a volmig abort -q "$(unfinished a)"
 is '... nothing of it is left' "$(find "$dir_a" -name '.volmig*')" ''
+truncate -s 64M "$scratch/secret/base"
+must_fail 4 'one is stopped again' stopped_copy
+time=$(stat -c %y "$dir_b/web.qcow2")
+qemu-img rebase -u -F raw -b "$scratch/secret/base" "$dir_b/web.qcow2"
+touch -d "$time" "$dir_b/web.qcow2"
+must_fail 3 'what it stands on by now has to be in a place that is served, too' on a volmig resume "$(unfinished a)"
+has '... it says so' 'is not in a place that volmig serves'
+qemu-img rebase -u -b '' "$dir_b/web.qcow2"
+ok '... and it is taken back' on a volmig abort -q "$(unfinished a)"
 rm "$dir_b"/*
 allow b
 
