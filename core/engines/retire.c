@@ -140,6 +140,10 @@ int step_check_source(struct step_context *ctx, bool compare_data, const char *s
 	if (!why && compare_data && ctx->committed && !ctx->same_boot && !source_is_counted(ctx->record, false) &&
 	    !now.mtime_ns && now.written > 1)
 		why = text_copy("it was written to since the machine was restarted");
+	/* What another host has written is not in any count of ours; until the restart its lock kept that off. */
+	if (!why && compare_data && ctx->committed && was->lv && was->lv->shared &&
+	    !source_is_counted(ctx->record, ctx->same_boot))
+		why = text_copy("the machine was restarted, and another host may have written to it since");
 	if (!why && ctx->move->remove && was->lv && (now.lv->snapshots.count || now.lv->thin_snapshots.count))
 		why = text_format("it has got a snapshot, %s", now.lv->snapshots.count ?
 				  now.lv->snapshots.items[0] : now.lv->thin_snapshots.items[0]);

@@ -134,6 +134,23 @@ has '... for it would need lvmpolld' lvmpolld
 is '... nothing is left' "$(left)" ''
 is '... for this host alone' "$(lock site)" ex
 
+# --- a restart behind the commit, while the source is still there
+
+# kill-after-record:15 is behind the commit.
+VOLMIG_INJECT=kill-after-record:15 "$VOLMIG_INJECT_BIN" migrate vg/site own >/dev/null 2>&1
+job=$("$VOLMIG" status | sed -n 's/^\([0-9a-f-]\{36\}\) .* committed .*/\1/p')
+# What a restart comes to: nothing is active, and the boot is another.
+lvchange -an vg/site
+cat /proc/sys/kernel/random/uuid >"$scratch/boot"
+mount --bind "$scratch/boot" /proc/sys/kernel/random/boot_id
+ok 'the other host goes on with the source' peer 'lvchange -aey vg/site && dd if=/dev/urandom of=/dev/vg/site bs=1M count=1 oflag=direct && lvchange -an vg/site'
+must_fail 4 'it is not removed' "$VOLMIG" resume "$job"
+has '... and it says why' 'another host may have written to it' '--keep-source'
+ok 'it can be kept' "$VOLMIG" resume --keep-source "$job"
+is '... both are there' "$(volumes)$(left)" 'own site vg site'
+umount /proc/sys/kernel/random/boot_id
+lvremove -qq -y own/site >/dev/null
+
 # --- no locks
 
 lvchange -an vg/site
