@@ -129,7 +129,7 @@ static int explain_lock(const struct lv_facts *lv, struct err *err)
 	if (strstr(said, "locked by other host")) {
 		err_set(err, ERR_REFUSED, lv->name, "is active on another host, says LVM's lock manager");
 		err_next(err, "deactivate it there (lvchange -an %s/%s)", lv->vg_name, lv->name);
-	} else if (strstr(said, "lock")) {
+	} else if (strstr(said, " lock")) {
 		err_set(err, ERR_REFUSED, lv->name, "LVM's lock manager does not give its lock: %s", said);
 		err_next(err, "see lvmlockctl -i; the group's locks are started by vgchange --lockstart %s", lv->vg_name);
 	}
