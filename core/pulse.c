@@ -33,7 +33,8 @@ static uint64_t rate(const struct pulse *pulse)
 	unsigned oldest = pulse->sample_count > PULSE_SAMPLES ? pulse->sample_count % PULSE_SAMPLES : 0;
 	uint64_t ns, bytes;
 
-	if (pulse->sample_count < 2)
+	/* A mirror has less done than before when the guest writes faster than it copies. */
+	if (pulse->sample_count < 2 || pulse->samples[newest].done < pulse->samples[oldest].done)
 		return 0;
 	ns = pulse->samples[newest].ns - pulse->samples[oldest].ns;
 	bytes = pulse->samples[newest].done - pulse->samples[oldest].done;

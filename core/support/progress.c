@@ -86,7 +86,8 @@ static uint64_t rate(const struct progress *progress)
 	newest = (progress->sample_count - 1) % RATE_SAMPLES;
 	oldest = progress->sample_count > RATE_SAMPLES ? progress->sample_count % RATE_SAMPLES : 0;
 	ns = progress->samples[newest].ns - progress->samples[oldest].ns;
-	if (!ns)
+	/* A mirror has less done than before when the guest writes faster than it copies. */
+	if (!ns || progress->samples[newest].done < progress->samples[oldest].done)
 		return 0;
 	return (uint64_t)((double)(progress->samples[newest].done -
 				   progress->samples[oldest].done) * 1e9 / (double)ns);
