@@ -431,10 +431,11 @@ void qemu_daemon_stop(struct qemu_daemon *daemon)
 	if (daemon->ring >= 0)
 		close(daemon->ring);
 	over.fd = daemon->pidfd;
-	if (daemon->pid)
+	/* More than once: a signal that comes just before QEMU (7.2) waits for events does not wake it. */
+	while (!reap(daemon) && clock_ns() < until && interrupt_requested() < 2) {
 		kill(daemon->pid, inject_number("kill-server", &ignored) ? SIGKILL : SIGTERM);
-	while (!reap(daemon) && clock_ns() < until && interrupt_requested() < 2)
 		poll(&over, 1, TICK_MS);
+	}
 	if (!reap(daemon)) {
 		kill(daemon->pid, SIGKILL);
 		/* One that waits for a device which does not answer is the kernel's to end. */
