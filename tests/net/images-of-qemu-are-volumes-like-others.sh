@@ -129,10 +129,12 @@ must_fail 3 'no wiping' "$VOLMIG" migrate --wipe=zero qcow2:b/web.qcow2 ./a/
 
 # In use by another QEMU, for writing, and as what an overlay stands on.
 qemu-storage-daemon --blockdev "driver=file,node-name=f,filename=$work/b/web.qcow2" \
-	--blockdev driver=qcow2,node-name=q,file=f &
+	--blockdev driver=qcow2,node-name=q,file=f --pidfile "$scratch/qemu.pid" &
 daemon=$!
 at_exit "kill $daemon"
-ok 'another QEMU has an image open' wait_until sh -c "! qemu-img info b/web.qcow2"
+# It writes that when it has the image; who looks at that before could keep it from it.
+wait_until test -s "$scratch/qemu.pid"
+ok 'another QEMU has an image open' sh -c "! qemu-img info b/web.qcow2"
 must_fail 3 'in use by QEMU, as a source' "$VOLMIG" migrate qcow2:b/web.qcow2 qcow2:a/
 has 'in use by QEMU: by which process' "qemu-storage" "$daemon"
 must_fail 3 'in use by QEMU, as a destination' "$VOLMIG" copy --into-existing ./a/odd.img qcow2:b/web.qcow2
