@@ -170,6 +170,7 @@ void pipeline_advance(struct pipeline *p, struct item *item)
 			return;
 		}
 		item->state = ITEM_WRITING;
+		p->reading--;
 		if (!blocks_empty(&item->write))
 			return;
 	}
@@ -194,7 +195,7 @@ static int check_room(struct pipeline *p)
 static bool may_feed(const struct pipeline *p)
 {
 	return !p->stopping && !p->exhausted && p->tail - p->head < PIPELINE_ITEMS &&
-	       p->active < p->depth;
+	       p->active < p->depth && p->reading < p->reading_most;
 }
 
 /* Start items until memory is used up, or one was finished on the spot. */
@@ -235,6 +236,7 @@ static void feed(struct pipeline *p)
 			item->state = ITEM_WRITING;
 		} else {
 			item->slot = slots_take(&p->slots);
+			p->reading++;
 			item->buffer[0] = item->slot;
 			item->buffer[1] = item->slot + LEAF_BYTES;
 		}
@@ -447,12 +449,25 @@ static unsigned choose_depth(const struct pipeline *p)
 		rotational |= p->files[f].vol->rotational;
 		served |= p->files[f].vol->nbd != NULL;
 	}
-	/* A server has half of them, and so does the disk at the other end. */
+	/* A server has half of them, see choose_reading_most(). */
 	if (depth == 0)
 		depth = rotational && !served ? SLOTS_MOST / 2 : SLOTS_MOST;
 	if (depth > SLOTS_MOST)
 		depth = SLOTS_MOST;
 	return (unsigned)min_u64(depth, leaves);
+}
+
+/*
+ * Where what was read is sent to a server, the disk is to have something to
+ * read into meanwhile: so half of the memory is for that.  Many disks of guests
+ * tell of what they read only when there is nothing left to read, all at once;
+ * with all of the memory being read into, disk and server would take turns.
+ */
+static unsigned choose_reading_most(const struct pipeline *p)
+{
+	bool sends = p->write_file >= 0 && p->files[p->write_file].vol->nbd && !p->files[0].vol->nbd;
+
+	return sends ? (p->depth + 1) / 2 : p->depth;
 }
 
 static int setup(struct pipeline *p, struct err *err)
@@ -465,6 +480,7 @@ static int setup(struct pipeline *p, struct err *err)
 	p->now_ns = clock_ns();
 	p->told = p->done;
 	p->depth = choose_depth(p);
+	p->reading_most = choose_reading_most(p);
 	pace_init(&p->own_pace, p->opt->bytes_per_second, p->now_ns);
 	p->pace = p->opt->pace ? p->opt->pace : &p->own_pace;
 	p->stall_ns = p->opt->stall_ms * MILLISECOND;

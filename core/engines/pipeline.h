@@ -126,6 +126,7 @@ struct pipeline {
 	uint64_t pace_wait_ns;
 	uint64_t stall_ns, idle_ns;	/* idle: requests were in flight, and none came back */
 	unsigned depth, active;
+	unsigned reading, reading_most;	/* of the active ones, those that are being read */
 	unsigned reads, writes;		/* requests in flight */
 	struct waits waits;
 	struct slots slots;
@@ -169,7 +170,7 @@ static inline uint64_t item_base(const struct item *item)
 	return round_down(item->offset, LEAF_BYTES);
 }
 
-/* Issue what is to be read and written, the oldest first. */
+/* Issue what is to be read, then what is to be written, each the oldest first. */
 void pipeline_issue(struct pipeline *p);
 
 /* A request came back. */

@@ -33,6 +33,9 @@ struct ioq_engine {
 	/* There is room: ioq.c has made sure of it. */
 	void (*submit)(struct ioq *q, const struct ioq_request *request);
 
+	/* Begin what was submitted, and do not wait.  NULL: wait() does it. */
+	void (*start)(struct ioq *q);
+
 	int (*wait)(struct ioq *q, struct ioq_result *results, unsigned max,
 		    unsigned timeout_ms);
 	void (*close)(struct ioq *q);

@@ -118,6 +118,12 @@ static void uring_submit(struct ioq *q, const struct ioq_request *r)
 	sqe->user_data = r->tag;
 }
 
+/* What the kernel does not take now, it is given again with the next wait. */
+static void uring_start(struct ioq *q)
+{
+	io_uring_submit(&((struct uring *)q)->ring);
+}
+
 static int uring_wait(struct ioq *q, struct ioq_result *results, unsigned max,
 		      unsigned timeout_ms)
 {
@@ -184,6 +190,7 @@ const struct ioq_engine ioq_uring_engine = {
 	.name	= "uring",
 	.open	= uring_open,
 	.submit	= uring_submit,
+	.start	= uring_start,
 	.wait	= uring_wait,
 	.close	= uring_close,
 	.poll_fd = uring_poll_fd,
