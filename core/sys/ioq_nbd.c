@@ -19,7 +19,6 @@ struct mixed {
 	struct nbd *exports[IOQ_FILES_MAX];	/* NULL: the file is inner's */
 	unsigned file_count;
 	struct ioq *inner;			/* NULL: there are exports only */
-	bool inner_waits;			/* for us to start what it was given */
 };
 
 static int mixed_open(struct ioq **ret, const struct ioq_setup *setup)
@@ -42,16 +41,14 @@ static void mixed_submit(struct ioq *q, const struct ioq_request *request)
 	bool ok;
 
 	if (m->exports[request->file]) {
-		/* Sending what is written takes as long as it does. */
-		if (m->inner_waits && m->inner->engine->start)
+		/* Sending takes a while, in which the other file's requests get on. */
+		if (m->inner && m->inner->engine->start)
 			m->inner->engine->start(m->inner);
-		m->inner_waits = false;
 		nbd_export_submit(m->exports[request->file], request);
 		return;
 	}
 	ok = ioq_submit(m->inner, request);
 	assert(ok);
-	m->inner_waits = true;
 }
 
 static unsigned collect(struct mixed *m, struct ioq_result *results, unsigned max)
@@ -67,10 +64,7 @@ static unsigned collect(struct mixed *m, struct ioq_result *results, unsigned ma
 /* What the other engine has: its system call hands it what is new, too. */
 static int ask_inner(struct mixed *m, struct ioq_result *results, unsigned max)
 {
-	if (!m->inner || max == 0 || ioq_in_flight(m->inner) == 0)
-		return 0;
-	m->inner_waits = false;
-	return ioq_wait(m->inner, results, max, 0);
+	return m->inner && max && ioq_in_flight(m->inner) ? ioq_wait(m->inner, results, max, 0) : 0;
 }
 
 static int mixed_wait(struct ioq *q, struct ioq_result *results, unsigned max, unsigned timeout_ms)

@@ -121,7 +121,10 @@ static void uring_submit(struct ioq *q, const struct ioq_request *r)
 /* What the kernel does not take now, it is given again with the next wait. */
 static void uring_start(struct ioq *q)
 {
-	io_uring_submit(&((struct uring *)q)->ring);
+	struct uring *u = (struct uring *)q;
+
+	if (io_uring_sq_ready(&u->ring) > 0)
+		io_uring_submit(&u->ring);
 }
 
 static int uring_wait(struct ioq *q, struct ioq_result *results, unsigned max,
